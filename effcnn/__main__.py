@@ -1,0 +1,7 @@
+"""`python -m effcnn` is `effcnn`."""
+
+import sys
+
+from effcnn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,166 @@
+"""Execute the chapters with papermill and render the book with Jupyter Book."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from effcnn.cells import checkout
+from effcnn.chapter import PROFILES
+from effcnn.errors import UserError, unknown
+
+# Whatever a chapter's output depends on: when none of it has changed, it is not executed again.
+INPUTS = ("effcnn/**/*.py", "sweeps/*.toml", "results/**/run.json")
+
+
+def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> None:
+    """Execute a chapter with these parameters and write the executed copy to `output`.
+
+    Unlike plain papermill it refuses a parameter that the chapter does not have, keeps machine
+    paths and times out of the copy, and hides the injected cell.
+
+    Args:
+        source: the notebook; it is never written.
+        parameters: values by name, as text or as Python values.
+
+    Raises: UserError for a missing notebook, an unknown parameter or a value of another type
+        (before anything runs), and where a cell fails (the copy then shows the error).
+    """
+    _need_tools()
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    if not source.is_file():
+        raise UserError(f"there is no notebook {source}")
+    if source.resolve() == output.resolve():
+        raise UserError(f"{output} is the source; name another file for the executed copy")
+    values = check_parameters(source, parameters)
+    root = checkout() or Path.cwd()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(source), str(output), values, kernel_name="python3", cwd=str(root)
+        )
+    except PapermillExecutionError as error:
+        raise UserError(
+            f"{source} failed in code cell {error.exec_count}: {error.ename}: {error.evalue}; "
+            f"{output} shows where"
+        ) from None
+    finally:
+        if output.is_file():
+            _scrub(output, round(time.perf_counter() - started, 1))
+
+
+def check_parameters(source: Path, parameters: dict[str, object]) -> dict[str, object]:
+    """The parameters with the types that the chapter declares. Raises `UserError`."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(source))
+    kinds = {"int": int, "float": float, "str": str}
+    values = {}
+    for name, value in parameters.items():
+        if name not in known:
+            raise unknown(f"parameter of {source.name}", name, known)
+        kind = known[name]["inferred_type_name"]
+        try:
+            values[name] = kinds[kind](value)
+        except ValueError:
+            raise UserError(f"parameter {name} is '{value}'; it must be of type {kind}") from None
+        except KeyError:
+            raise UserError(f"{source.name}: annotate {name} as int, float or str") from None
+    if values.get("profile", PROFILES[0]) not in PROFILES:
+        raise unknown("profile", values["profile"], PROFILES)
+    return values
+
+
+def make(profile: str = "published", *, force: bool = False) -> Path:
+    """Execute every chapter whose inputs have changed, and render the book strictly.
+
+    Args:
+        profile: published, quick or full; see `effcnn.chapter.runs`.
+        force: execute every chapter.
+
+    Returns: the page to open.
+    Raises: UserError outside a checkout, where a chapter fails, and on any warning of the build.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    _need_tools()
+    root = checkout()
+    if root is None:
+        raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
+    sources = sorted((root / "notebooks").glob("*.ipynb"))
+    for old in (root / "book").glob("*.ipynb"):
+        if old.name not in {source.name for source in sources}:
+            old.unlink()
+    for source in sources:
+        output, stamp = root / "book" / source.name, _stamp(root, source, profile)
+        if not force and _stamp_of(output) == stamp:
+            print(f"{source.name}: unchanged", flush=True)
+            continue
+        print(f"{source.name}: executing", flush=True)
+        run_notebook(source, output, {"profile": profile})
+        content = json.loads(output.read_text(encoding="utf-8"))
+        content["metadata"]["effcnn"]["stamp"] = stamp
+        output.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return _render(root)
+
+
+def _render(root: Path) -> Path:
+    """Jupyter Book with every warning an error. Returns the page to open."""
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    # Jupyter Book looks for a relative --toc inside the book's folder.
+    command += ["build", str(root / "book"), "--path-output", str(root), "--all", "--quiet"]
+    command += ["--config", str(root / "_config.yml"), "--toc", str(root / "_toc.yml")]
+    done = subprocess.run([*command, "-W", "-n", "--keep-going"], cwd=root)
+    if done.returncode:
+        raise UserError("the book has warnings or errors; they are printed above")
+    return root / "_build" / "html" / "index.html"
+
+
+def _need_tools() -> None:
+    """The book's tools are an extra: say so in one line where they are missing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import jupyter_book  # noqa: F401
+            import papermill  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"{error.name} is missing; install the book's tools: effcnn[book]"
+        ) from None
+
+
+def _scrub(path: Path, seconds: float) -> None:
+    """Drop what differs from run to run, and hide the cell that papermill puts in."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["metadata"].pop("papermill", None)
+    content["metadata"]["effcnn"] = {"seconds": seconds}
+    for cell in content["cells"]:
+        for key in ("papermill", "execution"):
+            cell["metadata"].pop(key, None)
+        tags = cell["metadata"].get("tags", [])
+        if "injected-parameters" in tags and "hide-input" not in tags:
+            cell["metadata"]["tags"] = [*tags, "hide-input"]
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _stamp(root: Path, source: Path, profile: str) -> str:
+    """A digest of all that the executed copy of `source` depends on."""
+    files = [source, *sorted(path for pattern in INPUTS for path in root.glob(pattern))]
+    digest = hashlib.sha256(f"{profile} {sys.version}".encode())
+    for path in files:
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamp_of(path: Path) -> str | None:
+    """The digest that an executed copy was made from."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["effcnn"]["stamp"]
+    except (OSError, ValueError, KeyError):
+        return None

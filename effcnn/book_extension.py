@@ -1,0 +1,139 @@
+"""Sphinx extension: numbers and tables from run records, and no request outside the site.
+
+`` {run}`preview/mnist-25k:accuracy:.2f` `` is the mean of a column of `effcnn.results.load` over
+a cell's runs; `` {paper}`table-3/mnist-25k:accuracy` `` is the paper's number; the directive
+`paper-compare` is a table of both. Each shows its origin; a missing one is a warning, which fails
+the build.
+"""
+
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinx.util.fileutil import copy_asset
+
+from effcnn import chapter, paper, results, stats
+from effcnn.errors import UserError
+
+LOG = logging.getLogger(__name__)
+
+# All that MathJax needs to set TeX offline; the whole package is 24 MB.
+MATHJAX = ("tex-mml-chtml.js", "output/chtml/fonts/woff-v2")
+
+
+class RunRole(SphinxRole):
+    """`cell:column:format`: the mean over the cell's runs, with its origin."""
+
+    def run(self):
+        try:
+            name, column, spec = (*self.text.split(":", 2), "")[:3]
+            runs = results.cell(name, results.published() or Path("results"))
+            values = [results.row(run)[column] for run in runs]
+            text = format(stats.mean(values).value, spec or ".4g")
+        except (UserError, KeyError, ValueError, TypeError) as error:
+            return self.missing(error)
+        for run in runs:
+            self.env.note_dependency(str(run.folder / "run.json"))
+        return [_number(text, f"{column} of {chapter.origin(name, runs)}")], []
+
+    def missing(self, error: Exception):
+        LOG.warning("no number for %r: %s", self.text, error, location=self.get_location())
+        return [nodes.problematic(self.rawtext, self.text)], []
+
+
+class PaperRole(RunRole):
+    """`table-3/row:column:format`, or `table-4/mnist/row`: a number of the paper."""
+
+    def run(self):
+        try:
+            path, column, spec = (*self.text.split(":", 2), "", "")[:3]
+            table, *rows = path.split("/")
+            value = getattr(paper, table.upper().replace("-", "_"))
+            for row in rows:
+                value = value[row]
+            text = format(getattr(value, column) if column else value, spec or ",")
+        except (AttributeError, KeyError, ValueError, TypeError) as error:
+            return self.missing(error)
+        return [_number(text, f"the paper, {path.replace('/', ', ')}")], []
+
+
+def _number(text: str, origin: str) -> nodes.raw:
+    """A number that shows its origin on hover and on focus."""
+    return nodes.raw("", chapter.Number(text, origin)._repr_html_(), format="html")
+
+
+class PaperCompare(SphinxDirective):
+    """Table 3 of the paper beside the cells of a sweep: `{paper-compare} preview`."""
+
+    required_arguments = 1
+    option_spec: ClassVar = {
+        "caption": directives.unchanged_required,
+        "name": directives.unchanged_required,
+    }
+
+    def run(self):
+        head = ["Net", "Parameters", "Paper (%)", "Ours (%)", "Difference", "Runs"]
+        body = []
+        for model, row in paper.TABLE_3.items():
+            name = f"{self.arguments[0]}/{model}"
+            try:
+                runs = results.cell(name, results.published() or Path("results"))
+                ours = stats.mean(results.accuracies(runs))
+            except UserError as error:
+                LOG.warning("no row %r: %s", name, error, location=self.get_location())
+                continue
+            for run in runs:
+                self.env.note_dependency(str(run.folder / "run.json"))
+            half = f" ± {ours.half:.2f}" if ours.n > 1 else ""
+            body.append(
+                [
+                    nodes.literal("", model),
+                    _number(f"{paper.PARAMETERS[model]:,}", f"the paper, and ours: {model}"),
+                    _number(f"{row.accuracy:.2f}", f"the paper, Table 3, {model}"),
+                    _number(f"{ours.value:.2f}{half}", f"accuracy of {chapter.origin(name, runs)}"),
+                    nodes.Text(f"{ours.value - row.accuracy:+.2f}".replace("-", "−")),
+                    nodes.Text("one run" if ours.n == 1 else str(ours.n)),
+                ]
+            )
+        table = _table(head, body, self.options.get("caption", ""))
+        self.add_name(table)
+        self.set_source_info(table)
+        return [table]
+
+
+def _table(head: list[str], body: list[list[nodes.Node]], caption: str) -> nodes.table:
+    """A table of Sphinx nodes: it follows the theme, takes a number, and scrolls on a phone."""
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    for kind, lines in ((nodes.thead(), [map(nodes.Text, head)]), (nodes.tbody(), body)):
+        for line in lines:
+            entries = [nodes.entry("", nodes.paragraph("", "", node)) for node in line]
+            for entry in entries[1:]:
+                entry["classes"].append("num")
+            kind += nodes.row("", *entries)
+        group += kind
+    return nodes.table("", nodes.title("", caption), group)
+
+
+def _copy_mathjax(app, error: Exception | None) -> None:
+    """Serve MathJax from the site itself instead of a CDN."""
+    if error or app.builder.format != "html":
+        return
+    package = distribution("sphinx-mathjax-offline")
+    source = Path(package.locate_file("sphinx-mathjax-offline/static/mathjax"))
+    target = Path(app.outdir, "_static", "mathjax")
+    for item in MATHJAX:
+        into = target / item if (source / item).is_dir() else (target / item).parent
+        copy_asset(str(source / item), str(into))
+
+
+def setup(app) -> dict:
+    app.add_role("run", RunRole())
+    app.add_role("paper", PaperRole())
+    app.add_directive("paper-compare", PaperCompare)
+    app.connect("build-finished", _copy_mathjax)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

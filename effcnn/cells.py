@@ -1,0 +1,82 @@
+"""The cells of the tables: exact recipes by name, from the sweep files in `sweeps/`."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from effcnn.errors import UserError, unknown
+from effcnn.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: a recipe, and the seeds it is run with."""
+
+    name: str  # FILE/NAME: preview/mnist-25k
+    recipe: Recipe  # with the first seed
+    seeds: tuple[int, ...]
+
+    def recipes(self) -> list[Recipe]:
+        """One recipe per seed."""
+        return [self.recipe.with_seed(seed) for seed in self.seeds]
+
+
+def checkout() -> Path | None:
+    """The folder of the book this process runs in: here, above here, or around the package."""
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent):
+        if (folder / "_toc.yml").is_file() and (folder / "sweeps").is_dir():
+            return folder
+    return None
+
+
+def cells() -> dict[str, Cell]:
+    """Every cell of every sweep file of the book, by name; none outside a checkout."""
+    root = checkout()
+    files = sorted((root / "sweeps").glob("*.toml")) if root else []
+    return {cell.name: cell for file in files for cell in read(file)}
+
+
+def read(path: Path | str) -> list[Cell]:
+    """The cells of one sweep file, in its order.
+
+    The file is TOML: a `title`, a table `[defaults]`, and one table `[cells.NAME]` per cell, both
+    with the flags of `effcnn train`. Raises `UserError` naming the file and the cell.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no sweep file {path}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"sweep file {path}: {error}") from None
+    tables = ("title", "defaults", "cells")
+    for name in content:
+        if name not in tables:
+            raise unknown(f"entry in {path}", name, tables)
+    if not content.get("cells"):
+        raise UserError(f"sweep file {path} has no cells; write a table [cells.NAME]")
+    return [_cell(path, content, name) for name in content["cells"]]
+
+
+def _cell(path: Path, content: dict, name: str) -> Cell:
+    """One cell, its flags over the defaults."""
+    flags = {**content.get("defaults", {}), **content["cells"][name]}
+    try:
+        seeds = parse_seeds(str(flags.pop("seeds", "0")))
+        recipe = Recipe.make(**flags, seed=seeds[0])
+    except (TypeError, UserError) as error:
+        raise UserError(f"sweep file {path}, cell {name}: {error}") from None
+    return Cell(f"{path.stem}/{name}", recipe, seeds)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0-2` is 0, 1, 2; `0,3` is 0 and 3. Raises `UserError`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"seeds are '{text}'; write 0-2 for 0, 1, 2, or 0,3 for 0 and 3")
+        seeds += range(int(first), int(last or first) + 1)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds are '{text}'; name at least one, each once, the lower first")
+    return tuple(seeds)

@@ -1,0 +1,144 @@
+"""What every chapter needs: runs by profile, numbers that show their origin, tables.
+
+Reading published runs needs no torch; the profiles that train do.
+"""
+
+from dataclasses import dataclass, replace
+from html import escape
+
+import pandas as pd
+
+from effcnn import cells, results
+from effcnn.cells import Cell
+from effcnn.errors import UserError, unknown
+
+PROFILES = ("published", "quick", "full")
+
+# Sample runs are for trying a chapter out: an epoch or two, so that a page takes under a minute.
+QUICK_EPOCHS = 2
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in prose that says where it comes from, on hover and on focus."""
+
+    text: str
+    origin: str
+
+    def _repr_html_(self) -> str:
+        origin = escape(self.origin, quote=True)
+        return (
+            f'<span class="measured" tabindex="0" data-origin="{origin}" '
+            f'title="{origin}">{escape(self.text)}</span>'
+        )
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Table:
+    """A DataFrame as a Markdown table: it follows the page's theme, and reads well in Jupyter."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def _repr_markdown_(self) -> str:
+        frame = self.frame
+        left = [not any(map(_numeric, frame[column])) for column in frame]
+        lines = [frame.columns, [":--" if is_left else "--:" for is_left in left]]
+        lines += frame.itertuples(index=False)
+        return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+    def __repr__(self) -> str:
+        return self.frame.to_string(index=False)
+
+
+def _numeric(text: object) -> bool:
+    """Whether a table's entry is a number, as `99.31 ± 0.1`, `25,144` and `3.4 s` are."""
+    return str(text)[:1].isdigit() or str(text)[:2] in ("+0", "−0")
+
+
+def note(profile: str) -> str:
+    """One sentence on what the reader is looking at, for the top of a chapter."""
+    if profile == "quick":
+        return (
+            "**Quick profile.** The runs on this page were trained just now, for a moment, on the "
+            "embedded sample of 4,000 MNIST images. They show that everything works; "
+            "they are *not* the results."
+        )
+    if profile == "full":
+        return "**Full profile.** Runs that were missing were trained on this machine."
+    return "**Published profile.** The runs on this page come from `results/`; none was trained."
+
+
+def runs(
+    names: list[str], profile: str = "published", *, seeds: str = "", epochs: int = 0
+) -> dict[str, list[results.Run]]:
+    """The runs of the cells `names`, as the profile says.
+
+    Args:
+        names: cells of the sweep files: preview/mnist-25k.
+        profile: `published` reads results/ and trains nothing. `quick` trains the cells on
+            MNIST for two epochs on the embedded sample, into the reader's own store. `full` trains
+            each run that is missing, on the real data, into the reader's own store.
+        seeds: "0-2", in place of the cells' seeds; only where the profile trains.
+        epochs: in place of the profile's; only where the profile trains.
+
+    Raises: UserError for an unknown cell or profile, a missing run, and for seeds or epochs
+        beside `published`, where they could change nothing.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    if profile == "published":
+        if seeds or epochs:
+            raise UserError("seeds and epochs need a profile that trains: quick or full")
+        folder = results.published()
+        if folder is None:
+            raise UserError("no results/ folder here; run this inside a checkout of the book")
+        return {name: results.cell(name, folder) for name in names}
+    known = cells.cells()
+    for name in names:
+        if name not in known:
+            raise unknown("cell", name, known)
+    chosen = {name: _adapt(known[name], profile, seeds, epochs) for name in names}
+    return {name: _train(cell) for name, cell in chosen.items() if cell is not None}
+
+
+def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell | None:
+    """The cell as the profile trains it; None where the sample has no data for it."""
+    recipe = cell.recipe
+    if profile == "quick":
+        if recipe.dataset == "cifar10":
+            return None
+        recipe = replace(
+            recipe, dataset="mnist-sample", train_images=4_000, holdout=0, epochs=QUICK_EPOCHS
+        )
+    if epochs:
+        recipe = replace(recipe, epochs=epochs)
+    return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else cell.seeds)
+
+
+def _train(cell: Cell) -> list[results.Run]:
+    """The cell's runs: those that are there, else trained now."""
+    found = []
+    for recipe in cell.recipes():
+        run = results.find(recipe, *results.roots())
+        if run is None:
+            from effcnn import runs as training
+
+            print(f"training {cell.name}, seed {recipe.seed}, {recipe.epochs} epochs")
+            run = training.train(recipe, results.own())
+        found.append(run)
+    return found
+
+
+def origin(name: str, runs: list[results.Run]) -> str:
+    """Where a mean over runs comes from: cell, seeds, epochs, commit, machine."""
+    seeds = ", ".join(str(run.recipe.seed) for run in runs)
+    first, made = runs[0].recipe, runs[0].record["provenance"]
+    commit = (made["commit"] or "unknown")[:7]
+    count = "one run" if len(runs) == 1 else f"mean of {len(runs)} runs"
+    return (
+        f"{name}: {count}, seed {seeds}, {first.epochs} epochs on {first.train_images:,} images, "
+        f"commit {commit}, {made['cpu'] if made['device'] == 'cpu' else made['device']}"
+    )

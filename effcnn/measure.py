@@ -1,0 +1,129 @@
+"""What a net costs: parameters, multiply-accumulates, memory, bytes on disk."""
+
+import io
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of a ledger: a leaf module as it ran on one image."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]  # of its output, without the batch
+    params: int
+    macs: int
+    receptive_field: int  # pixels of the input image that one output sees, per side
+    inputs: int  # numbers it reads
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable parameters, shared ones once; buffers such as running means are not counted."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def macs(model: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulates of one image (C, H, W) through convolutions and matrix products.
+
+    PyTorch's own counter, halved: it counts a multiply-accumulate as two operations. BatchNorm,
+    ReLU and pooling are not counted, as is the custom.
+    """
+    counter = FlopCounterMode(display=False)
+    with counter:
+        _forward_one(model, shape)
+    return counter.get_total_flops() // 2
+
+
+def ledger(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
+    """The leaf modules of `model` in the order in which they run on one image (C, H, W).
+
+    The receptive field follows kernel sizes and strides, and may exceed the image; after global
+    pooling it is the whole image. Depth-wise, point-wise and dense convolutions are told apart.
+    """
+    rows: list[Layer] = []
+    field, jump = 1, 1
+
+    def record(name: str, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal field, jump
+        work = 0
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            field = max(shape[1:])
+        elif isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
+            size, stride = _side(module.kernel_size), _side(module.stride)
+            field, jump = field + (size - 1) * jump, jump * stride
+        if isinstance(module, nn.Conv2d):
+            work = module.weight.numel() * output.shape[2] * output.shape[3]
+        rows.append(
+            Layer(
+                name,
+                _kind(module),
+                tuple(output.shape[1:]),
+                count_parameters(module),
+                work,
+                field,
+                inputs[0].numel(),
+            )
+        )
+
+    handles = [
+        module.register_forward_hook(lambda m, i, o, name=name: record(name, m, i, o))
+        for name, module in model.named_modules()
+        if not list(module.children())
+    ]
+    try:
+        _forward_one(model, shape)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def activation_bytes(rows: list[Layer]) -> int:
+    """Peak memory of activations for one image in float32: the largest input plus output.
+
+    BatchNorm and ReLU work in place here, as any deployed net runs them.
+    """
+    layers = [row for row in rows if row.kind not in ("BatchNorm2d", "ReLU")]
+    return 4 * max(row.inputs + torch.Size(row.shape).numel() for row in layers)
+
+
+def size_bytes(model: nn.Module) -> int:
+    """Bytes of the net as a safetensors file."""
+    return len(save({k: v.contiguous() for k, v in model.state_dict().items()}))
+
+
+def torch_bytes(model: nn.Module) -> int:
+    """Bytes of the net's `state_dict` as `torch.save` writes it: most likely the paper's size."""
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    return buffer.tell()
+
+
+def _forward_one(model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """One zero image through the net in evaluation mode, its mode restored."""
+    training = model.training
+    parameter = next(model.parameters())
+    model.eval()
+    with torch.no_grad():
+        model(torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype))
+    model.train(training)
+
+
+def _side(size: int | tuple[int, ...]) -> int:
+    """Kernel sizes and strides are numbers or pairs."""
+    return size if isinstance(size, int) else max(size)
+
+
+def _kind(module: nn.Module) -> str:
+    """The module's type; convolutions by what they do."""
+    if not isinstance(module, nn.Conv2d):
+        return type(module).__name__
+    size = "x".join(map(str, module.kernel_size))
+    if module.groups == module.in_channels > 1:
+        return f"depth-wise {size}"
+    return f"point-wise {size}" if module.kernel_size == (1, 1) else f"conv {size}"

@@ -1,0 +1,214 @@
+"""A recipe: everything that decides a training, as one immutable value with a short hash."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+
+from effcnn import models, techniques
+from effcnn.errors import UserError, unknown
+
+# Raised when the arithmetic of the training loop changes: older runs then no longer count.
+RECIPE_VERSION = 1
+
+# Images to train on and to test with. The paper says 50,000 for both data sets; MNIST's last
+# 10,000 training images are left for validation.
+TRAIN_IMAGES = {"mnist": 60_000, "mnist-sample": 4_000, "cifar10": 50_000}
+DEFAULT_TRAIN_IMAGES = {"mnist": 50_000, "mnist-sample": 4_000, "cifar10": 50_000}
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+AUGMENTATIONS = ("flip", "rotate", "shift", "crop")  # in the order in which they are applied
+PRECISIONS = ("bf16", "fp32")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every flag of a training. Use `Recipe.make`, which checks and completes them.
+
+    Nothing about the machine is part of it. Two recipes that mean the same are equal: techniques
+    and augmentations are kept in one canonical spelling.
+    """
+
+    dataset: str
+    model: str  # without the data set: 1.5k-dw
+    techniques: str  # canonical, with all settings: bp(padding=reflect,layers=all)
+    augment: str  # canonical: flip,crop
+    epochs: int
+    batch_size: int  # images per optimizer step
+    optimizer: str
+    lr: float | None  # None where a technique sets the rate
+    weight_decay: float
+    precision: str  # of the forward and backward pass: bf16 is autocast
+    train_images: int  # the first ones of the training set
+    holdout: int  # the last ones: validation images, 0 for none
+    seed: int
+    recipe_version: int = RECIPE_VERSION
+
+    @classmethod
+    def make(
+        cls,
+        dataset: str,
+        model: str,
+        techniques: str = "",
+        *,
+        augment: str = "",
+        epochs: int = 10,
+        batch_size: int = 128,
+        optimizer: str = "sgd",
+        lr: float | None = None,
+        weight_decay: float = 5e-4,
+        precision: str = "bf16",
+        train_images: int | None = None,
+        holdout: int = 0,
+        seed: int = 0,
+    ) -> "Recipe":
+        """Check the flags and fill in what was left open.
+
+        Args:
+            lr: defaults to 0.05 for SGD and to 0.001 for Adam and AdamW.
+            train_images: defaults to 50,000 (or what `holdout` leaves of them), 4,000 for
+                mnist-sample.
+
+        Raises: UserError for an unknown name (with the valid ones) and for settings that
+            contradict each other.
+        """
+        dataset = dataset.strip().lower()
+        if dataset not in TRAIN_IMAGES:
+            raise unknown("data set", dataset, TRAIN_IMAGES)
+        _, model = models.split(dataset, model)
+        for name, value, choices in (
+            ("optimizer", optimizer, OPTIMIZERS),
+            ("precision", precision, PRECISIONS),
+        ):
+            if value not in choices:
+                raise unknown(name, value, choices)
+        for name, value, least in (
+            ("epochs", epochs, 1),
+            ("batch_size", batch_size, 2),  # BatchNorm needs two images
+            ("holdout", holdout, 0),
+            ("seed", seed, 0),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise UserError(f"{name} is {value}; it must be a whole number from {least} on")
+        if not 0 <= weight_decay < 1:
+            raise UserError(f"weight_decay is {weight_decay}; it must be from 0 to below 1")
+        return cls(
+            dataset=dataset,
+            model=model,
+            techniques=_techniques(techniques),
+            augment=_augment(augment),
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=_rate(lr, optimizer, techniques),
+            weight_decay=float(weight_decay),
+            precision=precision,
+            train_images=_train_images(dataset, train_images, holdout, batch_size),
+            holdout=holdout,
+            seed=seed,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Recipe":
+        """The recipe of a stored run; missing and unknown fields are a `UserError`."""
+        names = {field.name for field in fields(cls)}
+        if names != set(values):
+            odd = ", ".join(sorted(names ^ set(values)))
+            raise UserError(f"not a recipe of this version of effcnn: check the field(s) {odd}")
+        return cls(**values)
+
+    def json(self) -> str:
+        """The one canonical JSON form."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """The first 8 hex digits of the SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.json().encode()).hexdigest()[:8]
+
+    @property
+    def label(self) -> str:
+        """The techniques as the paper writes them, defaults left out: `bp+oc`, or `baseline`."""
+        try:
+            return techniques.canonical(self.techniques, short=True) or "baseline"
+        except UserError:  # a reader's own technique, not defined in this process
+            return self.techniques
+
+    @property
+    def folder(self) -> str:
+        """Where its run lies below a results folder: mnist/1.5k-dw/bp+oc/seed0-1f3a9c2e."""
+        return f"{self.dataset}/{self.model}/{self.label}/seed{self.seed}-{self.hash}"
+
+    def with_seed(self, seed: int) -> "Recipe":
+        """The same recipe with another seed: another run of the same cell."""
+        return replace(self, seed=seed)
+
+    def command(self) -> str:
+        """The command that trains it again, with every flag."""
+        flags = {
+            "dataset": self.dataset,
+            "model": self.model,
+            "techniques": self.label if self.techniques else None,
+            "augment": self.augment or None,
+            "epochs": self.epochs,
+            "batch-size": self.batch_size,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "weight-decay": self.weight_decay,
+            "precision": self.precision,
+            "train-images": self.train_images,
+            "holdout": self.holdout,
+            "seeds": self.seed,
+        }
+        words = (f"--{name} {_quoted(value)}" for name, value in flags.items() if value is not None)
+        return f"effcnn train {' '.join(words)}"
+
+
+def _quoted(value: object) -> str:
+    """Parentheses mean something to a shell."""
+    return f"'{value}'" if "(" in str(value) else str(value)
+
+
+def _techniques(text: str) -> str:
+    return techniques.canonical(text)
+
+
+def _augment(text: str) -> str:
+    """One spelling of `crop, flip`: the order in which they are applied."""
+    named = [name.strip().lower() for name in text.split(",") if name.strip()]
+    named = [] if named == ["none"] else named
+    for name in named:
+        if name not in AUGMENTATIONS:
+            raise unknown("augmentation", name, AUGMENTATIONS)
+        if named.count(name) > 1:
+            raise UserError(f"augmentation '{name}' is named twice in '{text}'; name it once")
+    return ",".join(name for name in AUGMENTATIONS if name in named)
+
+
+def _rate(lr: float | None, optimizer: str, text: str) -> float | None:
+    """The constant rate, or None where a technique replaces it."""
+    setter = next((spec for spec, _ in techniques.parse(text) if "lr" in spec.replaces), None)
+    if setter is not None:
+        if lr is not None:
+            raise UserError(
+                f"lr has no effect beside {setter.word}; leave it out and "
+                f"write {setter.short}(max_lr={lr})"
+            )
+        return None
+    if lr is None:
+        return 0.05 if optimizer == "sgd" else 0.001
+    if not 0 < lr < float("inf"):
+        raise UserError(f"lr is {lr}; it must be a number above 0")
+    return float(lr)
+
+
+def _train_images(dataset: str, wanted: int | None, holdout: int, batch_size: int) -> int:
+    """How many images are trained on: those asked for, if the hold-out leaves them."""
+    left = TRAIN_IMAGES[dataset] - holdout
+    images = min(DEFAULT_TRAIN_IMAGES[dataset], left) if wanted is None else wanted
+    if not isinstance(images, int) or not batch_size <= images <= left:
+        raise UserError(
+            f"cannot train {dataset} on {images} images in batches of {batch_size} with "
+            f"{holdout} held out of {TRAIN_IMAGES[dataset]:,}; train_images must be from "
+            f"{batch_size} to {max(left, 0)}"
+        )
+    return images

@@ -1,0 +1,226 @@
+"""From a recipe to a run in the store, and from a run back to its net."""
+
+import platform
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+from tqdm import tqdm
+
+import effcnn
+from effcnn import data as datasets
+from effcnn import measure, results
+from effcnn.errors import UserError
+from effcnn.recipe import Recipe
+from effcnn.train import Trainer, build, evaluate, pick_device
+
+
+def train(
+    recipe: Recipe,
+    root: Path,
+    *,
+    data: Path | str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    keep_weights: bool = True,
+    keep_epochs: bool = False,
+    progress: bool = False,
+) -> results.Run:
+    """The run of `recipe` in the store `root`: the one that is there, else trained now.
+
+    Args:
+        data: folder of the data sets; see `effcnn.data.folder_for`.
+        device: auto, cpu, cuda or mps.
+        threads: CPU threads; PyTorch's default if None.
+        keep_weights: store the weights after the last epoch.
+        keep_epochs: store the weights after every epoch too.
+        progress: show a bar on a terminal, and a line per epoch elsewhere.
+
+    Raises: UserError for missing or damaged data, and where the store cannot be written.
+    """
+    if (known := results.find(recipe, root)) is not None:
+        return known
+    where = pick_device(device)
+    results.check_writable(root)
+    if threads:
+        torch.set_num_threads(threads)
+    content = datasets.load(
+        recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
+    )
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    files: dict[str, bytes] = {}
+    trainer = Trainer(recipe, content, where)
+    with _progress(trainer, progress) as (on_step, show):
+
+        def on_epoch(entry: dict) -> None:
+            show(entry)
+            if keep_epochs:
+                files[f"epochs/{entry['epoch']:02d}.safetensors"] = _weights(trainer.model)
+
+        trainer.run(on_step, on_epoch)
+    scores = evaluate(trainer.model, content.test, content)
+    if not torch.tensor(scores["loss"]).isfinite():
+        trainer.status = "diverged"
+    finished = trainer.status == "finished"
+    if finished:
+        tested = {k: scores[k] for k in ("answer", "confidence")}
+        files["predictions.safetensors"] = save(
+            {**tested, "label": content.test.labels.to(torch.uint8)}
+        )
+        if keep_weights:
+            files["weights.safetensors"] = _weights(trainer.model)
+    shape = tuple(content.test.images.shape[1:])
+    record = {
+        "status": trainer.status,
+        "test": {
+            "images": len(content.test.labels),
+            "accuracy": scores["accuracy"] if finished else None,
+            "loss": scores["loss"] if finished else None,
+        },
+        "costs": {
+            "params": measure.count_parameters(trainer.model),
+            "macs": measure.macs(trainer.model, shape),
+            "size_bytes": measure.size_bytes(trainer.model),
+            "torch_bytes": measure.torch_bytes(trainer.model),
+        },
+        "time": {
+            "started": started,
+            "train_seconds": round(trainer.seconds, 2),
+            "images_per_second": round(trainer.images_seen / trainer.seconds, 1),
+        },
+        "history": trainer.history,
+        "touched": trainer.touched,
+        "normalisation": {"mean": content.mean, "std": content.std},
+        "provenance": provenance(where),
+    }
+    return results.write(root, recipe, record, files)
+
+
+def load(run: results.Run | Path | str) -> nn.Module:
+    """The trained net of a run that kept its weights, on the CPU, in evaluation mode.
+
+    Args:
+        run: a run, or its folder.
+
+    Raises: UserError if it kept none, or if the file is damaged or not of this net.
+    """
+    run = run if isinstance(run, results.Run) else results.read(run)
+    path = run.folder / "weights.safetensors"
+    if not path.is_file():
+        raise UserError(f"{run.folder} kept no weights; train its recipe again with another folder")
+    model, _, _ = build(run.recipe)
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"{path} is not the weights of this net: {reason}") from None
+    return model.eval()
+
+
+def retest(run: results.Run, data: Path | str | None = None, device: str = "auto") -> dict:
+    """Test a run's net again on the test set of its data set; see `effcnn.train.evaluate`."""
+    model = load(run).to(pick_device(device))
+    recipe = run.recipe
+    content = datasets.load(
+        recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
+    )
+    return evaluate(model, content.test, content)
+
+
+def provenance(device: torch.device) -> dict:
+    """What the run depends on besides its recipe."""
+    names = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "effcnn": effcnn.__version__,
+        **_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": names,
+        "cpu": _cpu(),
+        "threads": torch.get_num_threads(),
+        "system": platform.system(),
+    }
+
+
+def _commit() -> dict:
+    """The commit of the package's checkout, and whether its code has changed since."""
+    package = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", package, *words], capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "train.py") != "train.py":  # installed, or inside another repository
+        return {"commit": None, "changed": None}
+    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "."))}
+
+
+def _cpu() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _weights(model: nn.Module) -> bytes:
+    """The weights as a safetensors file."""
+    return save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
+
+
+@contextmanager
+def _progress(trainer: Trainer, shown: bool):
+    """A bar that counts images on a terminal; elsewhere one line per epoch."""
+    recipe = trainer.recipe
+    label = f"{recipe.dataset}/{recipe.model}/{recipe.label} seed {recipe.seed}"
+    bar = tqdm(
+        total=recipe.epochs * trainer.steps * recipe.batch_size,
+        desc=label,
+        unit=" images",
+        unit_scale=True,
+        disable=not shown or not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    )
+
+    def on_step(step: int, loss, correct) -> None:
+        bar.update(recipe.batch_size)
+        if not bar.disable and step % 20 == 0:
+            seen = step * recipe.batch_size
+            bar.set_postfix_str(
+                f"epoch {len(trainer.history) + 1}/{recipe.epochs}, "
+                f"loss {loss.item() / step:.3f}, accuracy {100 * correct.item() / seen:.2f}%",
+                refresh=False,
+            )
+
+    def on_epoch(entry: dict) -> None:
+        if shown and bar.disable:
+            speed = trainer.images_seen / trainer.seconds
+            left = trainer.seconds / entry["epoch"] * (recipe.epochs - entry["epoch"])
+            loss = "not a number" if entry["loss"] is None else f"{entry['loss']:.4f}"
+            checked = (
+                f", validation {entry['validation_accuracy']:.2f}%"
+                if "validation_accuracy" in entry
+                else ""
+            )
+            print(
+                f"{label}: epoch {entry['epoch']}/{recipe.epochs}, loss {loss}, "
+                f"accuracy {entry['accuracy']:.2f}%{checked}, {speed:,.0f} images/s, "
+                f"{left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    with bar:
+        yield on_step, on_epoch

@@ -1,0 +1,106 @@
+"""Means with intervals, differences with intervals, and what a number of seeds can resolve.
+
+Every function takes plain numbers, one per run (in percent, say), and needs at least two of them
+for an interval: with one run the interval is `nan`, never zero.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from effcnn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a difference of means, with the half-width of its interval."""
+
+    value: float
+    half: float  # nan for a single run
+    n: int | tuple[int, int]
+    p: float = math.nan  # two-sided, of no difference
+
+    @property
+    def low(self) -> float:
+        return self.value - self.half
+
+    @property
+    def high(self) -> float:
+        return self.value + self.half
+
+
+def mean(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """The mean with its t interval: half-width t(n-1) * s / sqrt(n)."""
+    x = _numbers(values)
+    return Estimate(x.mean(), _half(x, 1 / len(x), level), len(x))
+
+
+def prediction(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Where one further run would fall: half-width t(n-1) * s * sqrt(1 + 1/n).
+
+    A single published number agrees with our runs if it lies in this interval.
+    """
+    x = _numbers(values)
+    return Estimate(x.mean(), _half(x, 1 + 1 / len(x), level), len(x))
+
+
+def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
+    """The mean of `a` minus the mean of `b`, with Welch's interval and p-value."""
+    x, y = _numbers(a), _numbers(b)
+    gap = x.mean() - y.mean()
+    if min(len(x), len(y)) < 2 or x.var() + y.var() == 0:
+        return Estimate(gap, math.nan, (len(x), len(y)))
+    test = stats.ttest_ind(x, y, equal_var=False)
+    low, high = test.confidence_interval(level)
+    return Estimate(gap, (high - low) / 2, (len(x), len(y)), float(test.pvalue))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """Holm's correction: p-values adjusted for being looked at together; `nan` stays `nan`."""
+    p = np.asarray(p, float)
+    adjusted = np.full(len(p), math.nan)
+    order = [i for i in np.argsort(p) if not math.isnan(p[i])]
+    largest = 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def resolvable(spread: float, n: int, power: float = 0.8, level: float = 0.95) -> float:
+    """The smallest true difference of two cells that n runs each find with this power.
+
+    Args:
+        spread: standard deviation between seeds.
+        n: runs per cell, at least 2.
+    """
+    freedom = 2 * n - 2
+    if n < 2:
+        return math.nan
+    reach = stats.t.ppf((1 + level) / 2, freedom)
+    # The noncentral t of the difference, solved for the shift that is found that often.
+    low, high = 0.0, 100.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        found = stats.nct.sf(reach, freedom, middle)
+        low, high = (middle, high) if found < power else (low, middle)
+    return high * spread * math.sqrt(2 / n)
+
+
+def _numbers(values: Sequence[float]) -> np.ndarray:
+    """An array of at least one finite number, or an error that says what came instead."""
+    x = np.asarray(list(values), float)
+    if len(x) == 0 or not np.isfinite(x).all():
+        raise UserError(f"statistics need at least one finite number; these are {x.tolist()}")
+    return x
+
+
+def _half(x: np.ndarray, factor: float, level: float) -> float:
+    """Half-width of a t interval with variance `factor` times that of one run."""
+    if len(x) < 2:
+        return math.nan
+    reach = stats.t.ppf((1 + level) / 2, len(x) - 1)
+    return float(reach * x.std(ddof=1) * math.sqrt(factor))

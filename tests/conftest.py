@@ -1,0 +1,90 @@
+"""What every test relies on: one thread, no display, no network, no writing into the book."""
+
+import os
+
+os.environ["MPLBACKEND"] = "Agg"
+
+import socket
+
+import pytest
+import torch
+
+from effcnn import data, results, runs, techniques
+from effcnn.recipe import Recipe
+
+torch.set_num_threads(1)
+LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "", None)
+
+
+def _at_home(function, host_of):
+    """`function` as it is for this machine; a failed test for any other."""
+
+    def guarded(*args, **kwargs):
+        host = host_of(*args)
+        if host not in LOOPBACK:
+            # `Failed` is no Exception, so that no `except` in the package can hide it.
+            pytest.fail(f"reached for the network: {host}")
+        return function(*args, **kwargs)
+
+    return guarded
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    def peer(_, address, *__):
+        return address[0] if isinstance(address, tuple) else "localhost"  # or a Unix socket
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _at_home(getattr(socket.socket, name), peer))
+        patch.setattr(socket, "getaddrinfo", _at_home(socket.getaddrinfo, lambda host, *_: host))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_results(tmp_path_factory, monkeypatch):
+    """A reader's own store, new and not yet made for each test."""
+    folder = tmp_path_factory.mktemp("own") / "runs"
+    monkeypatch.setenv("EFFCNN_RESULTS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """An empty book, with this process inside: `_toc.yml`, `sweeps/` and `results/`."""
+    folder = tmp_path / "book"
+    for name in ("sweeps", "results"):
+        (folder / name).mkdir(parents=True)
+    (folder / "_toc.yml").touch()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """The data of the small runs here: 160 digits to train on, 40 to validate, 1,000 to test."""
+    return data.load("mnist-sample", train_images=160, holdout=40)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The recipe of a training that takes a fraction of a second."""
+
+    def make(techniques: str = "", **flags) -> Recipe:
+        defaults = {"epochs": 2, "batch_size": 32, "train_images": 160, "holdout": 40}
+        return Recipe.make("mnist-sample", "1.5k-dw", techniques, **{**defaults, **flags})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, small) -> results.Run:
+    """One run on the sample, every epoch kept."""
+    return runs.train(small(), tmp_path_factory.mktemp("store"), keep_epochs=True)
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Techniques that a test defines are forgotten after it."""
+    monkeypatch.setattr(techniques, "SPECS", dict(techniques.SPECS))
+    monkeypatch.setattr(techniques, "_CLASSES", dict(techniques._CLASSES))
