@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 from effcnn.errors import UserError, unknown
 from effcnn.recipe import Recipe
@@ -53,20 +54,33 @@ def read(path: Path | str) -> list[Cell]:
     for name in content:
         if name not in tables:
             raise unknown(f"entry in {path}", name, tables)
-    if not content.get("cells"):
+    if not isinstance(content.get("cells"), dict) or not content["cells"]:
         raise UserError(f"sweep file {path} has no cells; write a table [cells.NAME]")
     return [_cell(path, content, name) for name in content["cells"]]
 
 
 def _cell(path: Path, content: dict, name: str) -> Cell:
     """One cell, its flags over the defaults."""
-    flags = {**content.get("defaults", {}), **content["cells"][name]}
     try:
+        flags = {**content.get("defaults", {}), **content["cells"][name]}
         seeds = parse_seeds(str(flags.pop("seeds", "0")))
+        _check_types(flags)
         recipe = Recipe.make(**flags, seed=seeds[0])
     except (TypeError, UserError) as error:
         raise UserError(f"sweep file {path}, cell {name}: {error}") from None
     return Cell(f"{path.stem}/{name}", recipe, seeds)
+
+
+def _check_types(flags: dict) -> None:
+    """TOML brings values of any type under any name."""
+    kinds = get_type_hints(Recipe.make)
+    names = [name for name in kinds if name not in ("seed", "return")]
+    for name, value in flags.items():
+        if name not in names:
+            raise unknown("flag", name, (*names, "seeds"))
+        if isinstance(value, str) != (kinds[name] is str):
+            kind = "text" if kinds[name] is str else "a number"
+            raise UserError(f"{name} is {value!r}; it must be {kind}")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -11,11 +11,16 @@ import pandas as pd
 from effcnn import cells, results
 from effcnn.cells import Cell
 from effcnn.errors import UserError, unknown
+from effcnn.recipe import TRAIN_IMAGES
 
 PROFILES = ("published", "quick", "full")
 
 # Sample runs are for trying a chapter out: an epoch or two, so that a page takes under a minute.
 QUICK_EPOCHS = 2
+
+
+# Which entry of a run's history holds the accuracy on which images.
+CURVES = {"training": "accuracy", "validation": "validation_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,21 @@ class Table:
         frame = self.frame
         left = [not any(map(_numeric, frame[column])) for column in frame]
         lines = [frame.columns, [":--" if is_left else "--:" for is_left in left]]
-        lines += frame.itertuples(index=False)
-        return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+        lines += frame.map(_markdown).itertuples(index=False)
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def __repr__(self) -> str:
         return self.frame.to_string(index=False)
 
 
-def _numeric(text: object) -> bool:
-    """Whether a table's entry is a number, as `99.31 ± 0.1`, `25,144` and `3.4 s` are."""
-    return str(text)[:1].isdigit() or str(text)[:2] in ("+0", "−0")
+def _markdown(entry: object) -> str:
+    """A number keeps its origin; other entries are Markdown already."""
+    return entry._repr_html_() if isinstance(entry, Number) else str(entry)
+
+
+def _numeric(entry: object) -> bool:
+    """Whether a table's entry starts like a number, as `99.31 ± 0.1`, `25,144` and `−0.3` do."""
+    return str(entry).lstrip("+−")[:1].isdigit()
 
 
 def note(profile: str) -> str:
@@ -78,9 +88,10 @@ def runs(
 
     Args:
         names: cells of the sweep files: preview/mnist-25k.
-        profile: `published` reads results/ and trains nothing. `quick` trains the cells on
-            MNIST for two epochs on the embedded sample, into the reader's own store. `full` trains
-            each run that is missing, on the real data, into the reader's own store.
+        profile: `published` reads results/ and trains nothing. `quick` trains the MNIST cells on
+            the embedded sample for two epochs, into the reader's own store, and reads the
+            published runs of the others. `full` trains each run that is missing, on the real
+            data, into the reader's own store.
         seeds: "0-2", in place of the cells' seeds; only where the profile trains.
         epochs: in place of the profile's; only where the profile trains.
 
@@ -89,29 +100,31 @@ def runs(
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    if profile == "published":
-        if seeds or epochs:
-            raise UserError("seeds and epochs need a profile that trains: quick or full")
-        folder = results.published()
-        if folder is None:
-            raise UserError("no results/ folder here; run this inside a checkout of the book")
-        return {name: results.cell(name, folder) for name in names}
-    known = cells.cells()
+    if profile == "published" and (seeds or epochs):
+        raise UserError("seeds and epochs need a profile that trains: quick or full")
+    folder, known = results.published(), cells.cells()
+    if folder is None:
+        raise UserError("no results/ folder here; run this inside a checkout of the book")
     for name in names:
         if name not in known:
             raise unknown("cell", name, known)
-    chosen = {name: _adapt(known[name], profile, seeds, epochs) for name in names}
-    return {name: _train(cell) for name, cell in chosen.items() if cell is not None}
+    found = {}
+    for name in names:
+        embedded = known[name].recipe.dataset == "mnist"
+        if profile == "published" or (profile == "quick" and not embedded):
+            found[name] = results.cell(name, folder)
+        else:
+            found[name] = _train(_adapt(known[name], profile, seeds, epochs))
+    return found
 
 
-def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell | None:
-    """The cell as the profile trains it; None where the sample has no data for it."""
+def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
+    """The cell as the profile trains it."""
     recipe = cell.recipe
     if profile == "quick":
-        if recipe.dataset == "cifar10":
-            return None
+        images = TRAIN_IMAGES["mnist-sample"]
         recipe = replace(
-            recipe, dataset="mnist-sample", train_images=4_000, holdout=0, epochs=QUICK_EPOCHS
+            recipe, dataset="mnist-sample", train_images=images, holdout=0, epochs=QUICK_EPOCHS
         )
     if epochs:
         recipe = replace(recipe, epochs=epochs)

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--epochs", type=_int, default=10, help="default: 10")
     sub.add_argument("--batch-size", type=_int, default=128, help="default: 128 images")
     sub.add_argument("--optimizer", default="sgd", help="sgd, adam or adamw (default: sgd)")
-    sub.add_argument("--lr", type=_float, help="default: 0.05 for sgd, 0.001 for adam and adamw")
+    sub.add_argument("--lr", type=_float, help="default: 0.02 for sgd, 0.001 for adam and adamw")
     sub.add_argument("--weight-decay", type=_float, default=5e-4, help="default: 0.0005")
     sub.add_argument("--precision", default="bf16", help="bf16 or fp32 (default: bf16)")
     sub.add_argument("--train-images", type=_int, help="the first N (default: 50,000)")

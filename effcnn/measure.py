@@ -1,6 +1,9 @@
 """What a net costs: parameters, multiply-accumulates, memory, bytes on disk."""
 
 import io
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -102,6 +105,47 @@ def torch_bytes(model: nn.Module) -> int:
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     return buffer.tell()
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one pass over all images: median and quartiles of the repeats."""
+
+    median: float
+    low: float
+    high: float
+    threads: int
+
+
+def latency(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    batch_size: int = 100,
+    repeats: int = 7,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Timing:
+    """Time the net alone on images (N, C, H, W) in memory: no loader, after one warm-up pass.
+
+    Args:
+        batch_size: images per forward pass.
+        repeats: timed passes over all images, at least 2.
+        clock: returns seconds.
+    """
+    training = model.training
+    model.eval()
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            started = clock()
+            for batch in images.split(batch_size):
+                model(batch)
+            if images.is_cuda:
+                torch.cuda.synchronize()
+            seconds.append(clock() - started)
+    model.train(training)
+    low, median, high = statistics.quantiles(seconds[1:], n=4)
+    return Timing(median, low, high, torch.get_num_threads())
 
 
 def _forward_one(model: nn.Module, shape: tuple[int, int, int]) -> None:

@@ -85,17 +85,18 @@ def curves(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def ledger_bars(table: pd.DataFrame) -> Figure:
-    """Parameters by layer of one net, and multiply-accumulates beside them.
+def shares_by_layer(layers: pd.DataFrame) -> Figure:
+    """Where a net's weights and its work sit: each layer's share of both.
 
     Args:
-        table: columns `name`, `params` and `macs`, one row per layer that has weights.
+        layers: columns `name`, `params` and `macs`, one row per layer, in order.
     """
-    long = table.melt("name", ["params", "macs"], "quantity", "count")
+    long = layers.rename(columns={"params": "parameters", "macs": "MACs"}).melt(
+        "name", ["parameters", "MACs"], "quantity", "count"
+    )
     long["share"] = 100 * long["count"] / long.groupby("quantity")["count"].transform("sum")
-    long["quantity"] = long["quantity"].map({"params": "parameters", "macs": "MACs"})
     figure, axes = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
     sns.barplot(long, y="name", x="share", hue="quantity", ax=axes)
-    axes.set(xlabel="share of the net's total (%)", ylabel="layer")
+    axes.set(xlabel="share of all convolutions (%)", ylabel="layer")
     axes.legend(title=None, fontsize="small")
     return figure

@@ -64,7 +64,7 @@ class Recipe:
         """Check the flags and fill in what was left open.
 
         Args:
-            lr: defaults to 0.05 for SGD and to 0.001 for Adam and AdamW.
+            lr: defaults to 0.02 for SGD and to 0.001 for Adam and AdamW.
             train_images: defaults to 50,000 (or what `holdout` leaves of them), 4,000 for
                 mnist-sample.
 
@@ -195,7 +195,7 @@ def _rate(lr: float | None, optimizer: str, text: str) -> float | None:
             )
         return None
     if lr is None:
-        return 0.05 if optimizer == "sgd" else 0.001
+        return 0.02 if optimizer == "sgd" else 0.001
     if not 0 < lr < float("inf"):
         raise UserError(f"lr is {lr}; it must be a number above 0")
     return float(lr)

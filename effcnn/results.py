@@ -161,6 +161,8 @@ def load(*folders: Path | str):
         names.setdefault(one.recipe.with_seed(0), []).append(one.name)
     rows = [row(run, names.get(run.recipe.with_seed(0), [])) for run in runs(*folders)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    # A column that is empty in every run would hold objects.
+    frame = frame.astype(dict.fromkeys(("lr", "accuracy", "loss"), float))
     return frame.sort_values(["dataset", "model", "techniques", "seed"], ignore_index=True)
 
 

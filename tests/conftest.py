@@ -50,6 +50,12 @@ def own_results(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
+def root(tmp_path):
+    """A store, not yet made."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
 def book(tmp_path, monkeypatch):
     """An empty book, with this process inside: `_toc.yml`, `sweeps/` and `results/`."""
     folder = tmp_path / "book"
@@ -81,6 +87,32 @@ def small():
 def trained(tmp_path_factory, small) -> results.Run:
     """One run on the sample, every epoch kept."""
     return runs.train(small(), tmp_path_factory.mktemp("store"), keep_epochs=True)
+
+
+@pytest.fixture(scope="session")
+def record():
+    """What a training hands over, of a finished run or (accuracy None) of one that diverged."""
+
+    def make(accuracy: float | None = 98.5) -> dict:
+        finished = accuracy is not None
+        return {
+            "status": "finished" if finished else "diverged",
+            "test": {"images": 3, "accuracy": accuracy, "loss": 0.05 if finished else None},
+            "costs": {"params": 1560, "macs": 407_046, "size_bytes": 9720, "torch_bytes": 18_228},
+            "time": {
+                "started": "2026-01-31T12:00:00+00:00",
+                "train_seconds": 1.5,
+                "images_per_second": 200.0,
+            },
+            "history": [{"epoch": 1, "lr": 0.05, "loss": 1.2, "accuracy": 60.0}],
+            "touched": {},
+            "provenance": {
+                **{"effcnn": "0.1.0", "commit": None, "changed": None, "torch": "2.13.0"},
+                **{"device": "cpu", "cpu": "some CPU", "threads": 1, "system": "Linux"},
+            },
+        }
+
+    return make
 
 
 @pytest.fixture

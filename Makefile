@@ -1,0 +1,36 @@
+# Needs Python 3.11 or newer and git. `make` alone says what there is.
+PYTHON ?= python3
+# More options for pip, an index for example; the README has one.
+PIP_FLAGS ?=
+
+# Touched last, so that an install that was interrupted is done again.
+READY := .venv/.installed
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+
+.PHONY: help book test lint clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
+
+book: $(READY)  ## execute every notebook and render the book
+	.venv/bin/python -m effcnn book
+
+test: $(READY)  ## run the tests
+	.venv/bin/python -m pytest
+
+lint: $(READY)  ## check style and format
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+
+clean:  ## remove what was built, but not .venv, data or runs
+	rm -rf _build book/*.ipynb .pytest_cache .ruff_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo 'error: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@echo 'Installing into .venv; this takes minutes.'
+# torch first and alone: whatever asks for torch later then finds this one and brings no other.
+	$(PIP) torch
+	$(PIP) -e '.[book,test]'
+	@touch $@
