@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 
 # Touched last, so that an install that was interrupted is done again.
 READY := .venv/.installed
-PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
 .PHONY: help book test lint clean
 
@@ -27,7 +27,7 @@ clean:  ## remove what was built, but not .venv, data or runs
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	{ echo 'error: $(PYTHON) is not Python 3.11 or newer; name one: make PYTHON=python3.12' >&2; exit 1; }
+	{ echo 'error: $(PYTHON) is not Python 3.11 or newer; try make PYTHON=python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	@echo 'Installing into .venv; this takes minutes.'
 # torch first and alone: whatever asks for torch later then finds this one and brings no other.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -43,7 +44,12 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
     started = time.perf_counter()
     try:
         papermill.execute_notebook(
-            str(source), str(output), values, kernel_name="python3", cwd=str(root)
+            str(source),
+            str(output),
+            values,
+            kernel_name="python3",
+            cwd=str(root),
+            config=_kernel_config(),
         )
     except PapermillExecutionError as error:
         raise UserError(
@@ -112,6 +118,8 @@ def make(profile: str = "published", *, force: bool = False) -> Path:
 
 def _render(root: Path) -> Path:
     """Jupyter Book with every warning an error. Returns the page to open."""
+    # What an earlier build left behind would show in the pages: the same sources, other bytes.
+    shutil.rmtree(root / "_build", ignore_errors=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     # Jupyter Book looks for a relative --toc inside the book's folder.
     command += ["build", str(root / "book"), "--path-output", str(root), "--all", "--quiet"]
@@ -120,6 +128,13 @@ def _render(root: Path) -> Path:
     if done.returncode:
         raise UserError("the book has warnings or errors; they are printed above")
     return root / "_build" / "html" / "index.html"
+
+
+def _kernel_config():
+    """Talk to the kernel by files where the system can: TCP is open to other users."""
+    from traitlets.config import Config
+
+    return Config({"KernelManager": {"transport": "tcp" if sys.platform == "win32" else "ipc"}})
 
 
 def _need_tools() -> None:

@@ -76,7 +76,7 @@ class PaperCompare(SphinxDirective):
     }
 
     def run(self):
-        head = ["Net", "Parameters", "Paper (%)", "Ours (%)", "Difference", "Runs"]
+        head = ["Net", "Ours (%)", "Paper (%)", "Difference", "Parameters", "Runs"]
         body = []
         for model, row in paper.TABLE_3.items():
             name = f"{self.arguments[0]}/{model}"
@@ -92,10 +92,10 @@ class PaperCompare(SphinxDirective):
             body.append(
                 [
                     nodes.literal("", model),
-                    _number(f"{paper.PARAMETERS[model]:,}", f"the paper, and ours: {model}"),
-                    _number(f"{row.accuracy:.2f}", f"the paper, Table 3, {model}"),
                     _number(f"{ours.value:.2f}{half}", f"accuracy of {chapter.origin(name, runs)}"),
+                    _number(f"{row.accuracy:.2f}", f"the paper, Table 3, {model}"),
                     nodes.Text(f"{ours.value - row.accuracy:+.2f}".replace("-", "−")),
+                    nodes.Text(f"{paper.PARAMETERS[model]:,}"),
                     nodes.Text("one run" if ours.n == 1 else str(ours.n)),
                 ]
             )

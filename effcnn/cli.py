@@ -154,6 +154,8 @@ def sweep(args: argparse.Namespace) -> int:
     for cell in wanted:
         print(cell.name, file=sys.stderr)
         status = max(status, _train(args, cell.recipes(), keep_epochs=False))
+        if status == 130:  # stopped by hand
+            break
     return status
 
 
@@ -209,7 +211,7 @@ def show_results(args: argparse.Namespace) -> int:
         try:
             frame.to_csv(args.csv, index=False)
         except OSError as error:
-            raise UserError(f"cannot write {args.csv}: {error.strerror}") from None
+            raise UserError(f"cannot write {args.csv}: {error.strerror or error}") from None
     if frame.empty:
         where = args.results or " or ".join(map(str, results.roots())) or results.own()
         print(f"no runs in {where}; 'effcnn train --help' says how to make one")
@@ -287,7 +289,9 @@ def main(argv: list[str] | None = None) -> int:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
         args = parser().parse_args(argv or ["--help"])
-        return args.run(args)
+        status = args.run(args)
+        sys.stdout.flush()  # a closed pipe shows up here, not when Python exits
+        return status
     except UserError as error:
         print(f"effcnn: {error}", file=sys.stderr)
         return 2

@@ -17,11 +17,11 @@ def frame(names: list[str] | None = None) -> pd.DataFrame:
 
 
 def layers(name: str) -> pd.DataFrame:
-    """The layers of one net in order: what each does, its output, parameters and MACs."""
+    """The layers of one net in order: name, kind, shape (C×H×W), params, macs, sees (pixels)."""
     rows = _measured(name)
     table = pd.DataFrame(rows).drop(columns="inputs")
     table["shape"] = ["×".join(map(str, row.shape)) for row in rows]
-    return table
+    return table.rename(columns={"receptive_field": "sees"})
 
 
 def _measured(name: str) -> list[measure.Layer]:

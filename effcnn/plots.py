@@ -48,7 +48,7 @@ def accuracy_by_parameters(table: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.minorticks_off()
     axes.legend(title=None, fontsize="small")
-    return figure
+    return _finished(figure)
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -82,7 +82,7 @@ def curves(history: pd.DataFrame) -> Figure:
             axis.legend(title=None, fontsize="x-small")
     for axis in axes.flat[len(models) :]:
         axis.remove()
-    return figure
+    return _finished(figure)
 
 
 def shares_by_layer(layers: pd.DataFrame) -> Figure:
@@ -99,4 +99,10 @@ def shares_by_layer(layers: pd.DataFrame) -> Figure:
     sns.barplot(long, y="name", x="share", hue="quantity", ax=axes)
     axes.set(xlabel="share of all convolutions (%)", ylabel="layer")
     axes.legend(title=None, fontsize="small")
+    return _finished(figure)
+
+
+def _finished(figure: Figure) -> Figure:
+    """Out of pyplot's hands, else a notebook shows it a second time."""
+    plt.close(figure)
     return figure

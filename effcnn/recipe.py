@@ -89,6 +89,8 @@ class Recipe:
         ):
             if not isinstance(value, int) or value < least:
                 raise UserError(f"{name} is {value}; it must be a whole number from {least} on")
+        if seed >= 2**32:  # from there on the training loop's second generator is seeded
+            raise UserError(f"seed is {seed}; it must be below {2**32:,}")
         if not 0 <= weight_decay < 1:
             raise UserError(f"weight_decay is {weight_decay}; it must be from 0 to below 1")
         return cls(

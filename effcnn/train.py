@@ -22,7 +22,8 @@ def build(recipe: Recipe, device: torch.device | str = "cpu") -> tuple[nn.Module
     """
     hooks = techniques.create(recipe.techniques)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        # Not torch.manual_seed: that seeds the generators of all devices, for good.
+        torch.default_generator.manual_seed(recipe.seed)
         model = models.build(models.family(recipe.dataset), recipe.model)
         touched = {hook.spec.short: names for hook in hooks if (names := hook.change_model(model))}
     return model.to(device, memory_format=torch.channels_last), hooks, touched
@@ -104,10 +105,11 @@ class Trainer:
                 hook.finish(self.model, self.clean_batches)
         if self.data.validation and self.status == "finished":
             scores = evaluate(self.model, self.data.validation, self.data)
-            entry["validation_loss"], entry["validation_accuracy"] = (
-                scores["loss"],
-                scores["accuracy"],
-            )
+            if math.isfinite(scores["loss"]):
+                entry["validation_loss"] = scores["loss"]
+                entry["validation_accuracy"] = scores["accuracy"]
+            else:  # the epoch's last step was one too many
+                self.status = "diverged"
         self.history.append(entry)
         return entry
 

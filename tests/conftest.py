@@ -116,7 +116,9 @@ def record():
 
 
 @pytest.fixture
-def registry(monkeypatch):
+def registry():
     """Techniques that a test defines are forgotten after it."""
-    monkeypatch.setattr(techniques, "SPECS", dict(techniques.SPECS))
-    monkeypatch.setattr(techniques, "_CLASSES", dict(techniques._CLASSES))
+    known = set(techniques.SPECS)
+    yield
+    for short in set(techniques.SPECS) - known:
+        del techniques.SPECS[short], techniques._CLASSES[short]

@@ -152,6 +152,21 @@ def test_measuring_leaves_the_net_alone():
     assert not net.training
 
 
+def test_latency_is_the_median_without_the_warm_up():
+    durations = [100.0, 3.0, 1.0, 2.0]
+    ticks = iter([tick for seconds in durations for tick in (50.0, 50.0 + seconds)])
+    sizes = []
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2), nn.Dropout())
+    net.register_forward_hook(
+        lambda module, inputs, _: sizes.append((len(inputs[0]), module.training))
+    )
+    images = torch.zeros(7, 3, 2, 2)
+    timing = measure.latency(net, images, batch_size=3, repeats=3, clock=lambda: next(ticks))
+    assert (timing.low, timing.median, timing.high, timing.threads) == (1, 2, 3, 1)
+    assert sizes == [(3, False), (3, False), (1, False)] * 4
+    assert net.training
+
+
 def test_ledger_of_the_nine_nets():
     table = ledger.frame()
     assert list(table["model"]) == models.names()

@@ -82,12 +82,12 @@ def test_images_that_are_left(dataset, holdout, images):
 @pytest.mark.parametrize(
     ("flags", "rate"),
     [
-        ({}, 0.05),
+        ({}, 0.02),
         ({"optimizer": "adam"}, 0.001),
         ({"optimizer": "adamw"}, 0.001),
         ({"optimizer": "adam", "lr": 1}, 1.0),
         ({"techniques": "oc"}, None),
-        ({"techniques": "bp"}, 0.05),
+        ({"techniques": "bp"}, 0.02),
     ],
 )
 def test_rate_that_was_left_open(flags, rate):
@@ -165,6 +165,7 @@ def test_stored_recipe_with_other_fields(recipe):
         ({"epochs": 1.5}, "epochs is 1.5"),
         ({"batch_size": 1}, "batch_size is 1.*from 2"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "seed is 4294967296.*below 4,294,967,296"),
         ({"holdout": -1}, "holdout is -1"),
         ({"holdout": 60_000}, "60000 held out of 60,000"),
         ({"train_images": 50_001, "holdout": 10_000}, "from 128 to 50000"),

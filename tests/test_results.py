@@ -56,7 +56,7 @@ def test_one_row_per_run(stored, small):
     assert list(frame["techniques"]) == ["baseline", "baseline", "bp", "oc(max_lr=0.1)"]
     first = frame.iloc[0]
     assert (first["dataset"], first["model"], first["seed"]) == ("mnist-sample", "1.5k-dw", 0)
-    assert (first["accuracy"], first["loss"], first["lr"]) == (98.0, 0.05, 0.05)
+    assert (first["accuracy"], first["loss"], first["lr"]) == (98.0, 0.05, 0.02)
     assert (first["params"], first["size_bytes"], first["train_seconds"]) == (1560, 9720, 1.5)
     assert first["run"] == str(stored / "results" / small().folder)
     assert frame["augment"].iloc[3] == "shift"
@@ -141,7 +141,7 @@ def test_folder_is_its_runs(stored, own_results, small, record):
 
 
 def test_folder_of_several_recipes_has_no_mean(stored, own_results, small, record):
-    results.write(own_results, small(seed=2, lr=0.02), record(97.0), {})
+    results.write(own_results, small(seed=2, lr=0.01), record(97.0), {})
     with pytest.raises(UserError, match=r"runs of several recipes .*name a cell instead"):
         results.group("mnist-sample/1.5k-dw/baseline")
     with pytest.raises(UserError, match=r"unknown cell or folder of runs 'nowhere'.*small/plain"):

@@ -118,7 +118,7 @@ def edited(text, **changes):
         (lambda text: text[: len(text) // 2], "damaged"),
         (lambda text: "", "damaged"),
         (lambda text: "[]", "damaged"),
-        (lambda text: text.replace('"lr": 0.05', '"lr": 0.06', 1), "edited"),
+        (lambda text: text.replace('"lr": 0.02', '"lr": 0.03'), "edited"),
         (lambda text: text.replace('"seed": 0', '"seed": 1'), "edited"),
         (lambda text: text.replace('"holdout"', '"holdin"'), "holdin, holdout"),
         (lambda text: edited(text, status="great"), "unknown status 'great'.*finished, diverged"),

@@ -1,0 +1,140 @@
+"""What chapters are made of: numbers with an origin, tables, runs by profile, figures."""
+
+import xml.etree.ElementTree as ET
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from effcnn import chapter, ledger, plots, results
+from effcnn.chapter import Number, Table
+from effcnn.errors import UserError
+
+SWEEP = """
+[defaults]
+epochs = 1
+[cells.digits]
+dataset = "mnist"
+model = "1.5k-dw"
+[cells.pictures]
+dataset = "cifar10"
+model = "143k-dw"
+seeds = "0-1"
+"""
+
+
+@pytest.fixture
+def shelf(book, record):
+    """A book with the runs of both cells of one sweep file."""
+    (book / "sweeps" / "first.toml").write_text(SWEEP)
+    from effcnn import cells
+
+    for number, cell in enumerate(cells.cells().values()):
+        for recipe in cell.recipes():
+            accuracy = 90.0 + number + recipe.seed
+            results.write(book / "results", recipe, record(accuracy), {})
+    return book
+
+
+def test_a_number_shows_its_origin_and_cannot_break_the_page():
+    html = Number("99.31", 'a "cell" of <runs>')._repr_html_()
+    span = ET.fromstring(html)
+    assert span.text == "99.31"
+    assert span.attrib["title"] == span.attrib["data-origin"] == 'a "cell" of <runs>'
+    assert span.attrib["tabindex"] == "0"
+
+
+def test_a_table_is_markdown_with_numbers_to_the_right():
+    frame = pd.DataFrame({"Net": ["`a`", "–"], "Gap": ["−0.30", Number("+0.1", "here")]})
+    lines = Table(frame)._repr_markdown_().splitlines()
+    assert lines[0] == "| Net | Gap |"
+    assert lines[1] == "| :-- | --: |"
+    assert lines[2] == "| `a` | −0.30 |"
+    assert 'data-origin="here"' in lines[3]
+
+
+def test_published_reads_and_trains_nothing(shelf, own_results):
+    runs = chapter.runs(["first/digits", "first/pictures"])
+    assert [run.record["test"]["accuracy"] for run in runs["first/pictures"]] == [91.0, 92.0]
+    assert not own_results.exists()
+
+
+def test_quick_trains_the_digits_on_the_sample_and_reads_the_rest(shelf, own_results):
+    runs = chapter.runs(["first/digits", "first/pictures"], "quick", seeds="1", epochs=1)
+    (run,) = runs["first/digits"]
+    assert (run.recipe.dataset, run.recipe.seed, run.recipe.epochs) == ("mnist-sample", 1, 1)
+    assert own_results in run.folder.parents
+    assert runs["first/pictures"][0].recipe.dataset == "cifar10"
+    again = chapter.runs(["first/digits"], "quick", seeds="1", epochs=1)["first/digits"]
+    assert again[0].record == run.record
+
+
+def test_full_takes_what_is_there_and_asks_for_data_only_for_the_rest(shelf, monkeypatch, tmp_path):
+    monkeypatch.setenv("EFFCNN_DATA", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("not a folder")
+    assert chapter.runs(["first/digits"], "full")["first/digits"][0].recipe.dataset == "mnist"
+    with pytest.raises(UserError, match="file"):
+        chapter.runs(["first/digits"], "full", seeds="7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"profile": "quik"}, "unknown profile 'quik'.*published, quick, full"),
+        ({"seeds": "0-2"}, "quick or full"),
+        ({"epochs": 3}, "quick or full"),
+        ({"names": ["first/digts"]}, "unknown cell.*did you mean 'first/digits'"),
+    ],
+)
+def test_bad_arguments(shelf, arguments, says):
+    with pytest.raises(UserError, match=says):
+        chapter.runs(**{"names": ["first/digits"], **arguments})
+
+
+def test_a_missing_run_is_an_error(shelf):
+    run = results.cell("first/pictures", shelf / "results")[1]
+    run.folder.joinpath("run.json").unlink()
+    with pytest.raises(UserError, match="first/pictures has no run for seed 1"):
+        chapter.runs(["first/pictures"])
+
+
+def test_origin_names_cell_seeds_and_machine(shelf):
+    runs = results.cell("first/pictures", shelf / "results")
+    text = chapter.origin("first/pictures", runs)
+    for word in ("first/pictures", "mean of 2 runs", "0, 1", "1 epochs", "50,000", "some CPU"):
+        assert word in text
+
+
+def test_figures_label_their_axes_with_units_and_leave_pyplot():
+    points = pd.DataFrame(
+        {
+            "model": ["a", "b"],
+            "params": [1560, 25_144],
+            "accuracy": [98.0, 99.0],
+            "source": ["ours", "paper"],
+            "convolutions": ["dense", "depth-wise"],
+        }
+    )
+    history = pd.DataFrame(
+        [
+            {"model": m, "epoch": e, "images": i, "accuracy": 90.0 + e, "seed": 0}
+            for m in "abcd"
+            for e in (1, 2)
+            for i in chapter.CURVES
+        ]
+    )
+    layers = ledger.layers("mnist-1.5k-dw")
+    figures = [
+        plots.accuracy_by_parameters(points),
+        plots.curves(history),
+        plots.shares_by_layer(layers[layers["macs"] > 0]),
+    ]
+    for figure in figures:
+        for axes in figure.axes:
+            assert axes.get_xlabel()
+            assert axes.get_ylabel()
+    assert len(figures[1].axes) == 4
+    assert "%" in figures[0].axes[0].get_ylabel()
+    widths = sum(bar.get_width() for bar in figures[2].axes[0].containers[0])
+    assert widths == pytest.approx(100)  # shares of the parameters
+    assert plt.get_fignums() == []
