@@ -90,6 +90,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UserError(f"seeds are '{text}'; write 0-2 for 0, 1, 2, or 0,3 for 0 and 3")
+        if int(last or first) - int(first) >= 10_000:
+            raise UserError(f"seeds are '{text}'; that is more than 10,000 runs")
         seeds += range(int(first), int(last or first) + 1)
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"seeds are '{text}'; name at least one, each once, the lower first")

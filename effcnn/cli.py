@@ -172,6 +172,9 @@ def _train(args: argparse.Namespace, recipes: list, keep_epochs: bool) -> int:
     from effcnn import results, runs
 
     root = args.results or results.own()
+    first = results.find(recipes[0], root)
+    if keep_epochs and first and not (first.folder / "epochs").is_dir():
+        raise UserError(f"{first.folder} is there without its epochs; name another --results")
     for finished, recipe in enumerate(recipes):
         known = results.find(recipe, root)
         try:

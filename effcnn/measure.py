@@ -46,7 +46,8 @@ def ledger(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     """The leaf modules of `model` in the order in which they run on one image (C, H, W).
 
     The receptive field follows kernel sizes and strides, and may exceed the image; after global
-    pooling it is the whole image. Depth-wise, point-wise and dense convolutions are told apart.
+    pooling it is the whole image. A blur after max-pooling is not counted. Depth-wise, point-wise
+    and dense convolutions are told apart.
     """
     rows: list[Layer] = []
     field, jump = 1, 1

@@ -23,6 +23,7 @@ from effcnn.errors import UserError, unknown
 from effcnn.recipe import Recipe
 
 STATUSES = ("finished", "diverged")
+PARTS = ("test", "costs", "time", "history", "provenance")  # of run.json, beside the recipe
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def read(folder: Path | str) -> Run:
             raise UserError("its recipe does not give its hash: it was edited")
         if record["status"] not in STATUSES:
             raise unknown("status", record["status"], STATUSES)
+        for part in PARTS:
+            record[part]  # a KeyError here is better than one on a page
     except FileNotFoundError:
         raise UserError(f"{folder} is not a run: it has no run.json") from None
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -218,15 +221,16 @@ def group(name: str, *folders: Path | str) -> list[Run]:
     if name in cells():
         return cell(name, *folders)
     places = [Path(root) / name for root in folders or roots()] + [Path(name)]
-    found = {
-        path.parent.resolve(): read(path.parent)
-        for place in places
-        for path in sorted(place.glob("seed*/run.json"))
-    }
+    found: dict[str, Run] = {}  # by hash: the same run may lie in two stores
+    for path in (path for place in places for path in sorted(place.glob("seed*/run.json"))):
+        run = read(path.parent)
+        found.setdefault(run.recipe.hash, run)
     if not found:
-        raise unknown("cell or folder of runs", name, cells())
+        if cells():
+            raise unknown("cell or folder of runs", name, cells())
+        raise UserError(f"there is no folder of runs {name}; 'effcnn results' lists the runs")
     if len({run.recipe.with_seed(0) for run in found.values()}) > 1:
-        listed = ", ".join(sorted(path.name for path in found))
+        listed = ", ".join(run.folder.name for run in found.values())
         raise UserError(f"{name} holds runs of several recipes ({listed}); name a cell instead")
     return list(found.values())
 

@@ -54,6 +54,7 @@ def train(
         recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
     )
     started = datetime.now(UTC).isoformat(timespec="seconds")
+    made = provenance(where)  # now: the checkout may change while this trains
     files: dict[str, bytes] = {}
     trainer = Trainer(recipe, content, where)
     with _progress(trainer, progress) as (on_step, show):
@@ -97,7 +98,7 @@ def train(
         "history": trainer.history,
         "touched": trainer.touched,
         "normalisation": {"mean": content.mean, "std": content.std},
-        "provenance": provenance(where),
+        "provenance": made,
     }
     return results.write(root, recipe, record, files)
 

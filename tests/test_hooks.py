@@ -99,6 +99,20 @@ def test_every_hook_is_called_in_order(probe, sample, small):
     assert np.mean(means) == pytest.approx(0, abs=0.02)  # normalised: every image came twice
 
 
+def test_hooks_see_augmented_images(probe, sample, small):
+    recipe = small("probe", augment="flip", seed=4)
+    Trainer(recipe, sample).run()
+    order = torch.randperm(160, generator=torch.Generator().manual_seed(4))[:32]
+    plain = (sample.train.images[order] / 255 - sample.mean[0]) / sample.std[0]
+    images, targets, _ = next(rest for name, *rest in probe if name == "change_batch")
+    is_plain, is_flipped = (
+        (images - x).abs().amax((1, 2, 3)) < 1e-5 for x in (plain, plain.flip(3))
+    )
+    assert (is_plain ^ is_flipped).all()
+    assert 4 < is_flipped.sum() < 28
+    assert torch.equal(targets, sample.train.labels[order])
+
+
 def test_training_loss_is_of_the_first_pass(probe, sample, small):
     trainer = Trainer(small("probe(scale=2)"), sample).run()
     here, there, _ = zip(*(rest for name, *rest in probe if name == "step"), strict=True)

@@ -179,3 +179,4 @@ def test_ledger_of_the_nine_nets():
     layers = ledger.layers("mnist-25k")
     assert list(layers["shape"][:1]) == ["8×28×28"]
     assert layers["macs"].sum() == first["macs"]
+    assert layers["sees"].iloc[-1] == 28

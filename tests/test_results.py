@@ -17,7 +17,7 @@ epochs = 2
 batch_size = 32
 train_images = 160
 holdout = 40
-seeds = "0-1"
+seeds = "1,0"
 [cells.plain]
 [cells.also-plain]
 [cells.bp]
@@ -117,7 +117,7 @@ def test_unfinished_run_is_none(stored):
 
 
 def test_cell_is_its_runs_in_order(stored):
-    assert results.accuracies(results.cell("small/plain")) == [98.0, 99.0]
+    assert results.accuracies(results.cell("small/plain")) == [99.0, 98.0]
     assert results.group("small/plain") == results.cell("small/plain")
     with pytest.raises(UserError, match="small/bp has no run for seed 1"):
         results.cell("small/bp")
@@ -133,10 +133,11 @@ def test_diverged_run_has_no_mean(stored, own_results, small, record):
 
 def test_folder_is_its_runs(stored, own_results, small, record):
     name = "mnist-sample/1.5k-dw/baseline"
-    expected = results.cell("small/plain")
+    expected = results.cell("small/plain")[::-1]
     assert results.group(name) == results.group(name, stored / "results") == expected
     assert results.group(str(stored / "results" / name)) == expected
     results.write(own_results, small(seed=2), record(97.0), {})
+    results.write(own_results, small(seed=1), record(99.0), {})  # published too: counts once
     assert results.accuracies(results.group(name)) == [98.0, 99.0, 97.0]
 
 
@@ -145,4 +146,7 @@ def test_folder_of_several_recipes_has_no_mean(stored, own_results, small, recor
     with pytest.raises(UserError, match=r"runs of several recipes .*name a cell instead"):
         results.group("mnist-sample/1.5k-dw/baseline")
     with pytest.raises(UserError, match=r"unknown cell or folder of runs 'nowhere'.*small/plain"):
+        results.group("nowhere")
+    (stored / "sweeps" / "small.toml").unlink()
+    with pytest.raises(UserError, match="there is no folder of runs nowhere"):
         results.group("nowhere")
