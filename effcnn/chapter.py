@@ -114,7 +114,9 @@ def runs(
         if profile == "published" or (profile == "quick" and not embedded):
             found[name] = results.cell(name, folder)
         else:
-            found[name] = _train(_adapt(known[name], profile, seeds, epochs))
+            cell = _adapt(known[name], profile, seeds, epochs)
+            # One thread is as fast on so little, and never waits for a busy core.
+            found[name] = _train(cell, threads=1 if profile == "quick" else None)
     return found
 
 
@@ -131,7 +133,7 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else cell.seeds)
 
 
-def _train(cell: Cell) -> list[results.Run]:
+def _train(cell: Cell, threads: int | None) -> list[results.Run]:
     """The cell's runs: those that are there, else trained now."""
     found = []
     for recipe in cell.recipes():
@@ -140,7 +142,7 @@ def _train(cell: Cell) -> list[results.Run]:
             from effcnn import runs as training
 
             print(f"training {cell.name}, seed {recipe.seed}, {recipe.epochs} epochs")
-            run = training.train(recipe, results.own())
+            run = training.train(recipe, results.own(), threads=threads)
         found.append(run)
     return found
 
