@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 from effcnn.cells import checkout
@@ -15,6 +16,7 @@ from effcnn.errors import UserError, unknown
 
 # Whatever a chapter's output depends on: when none of it has changed, it is not executed again.
 INPUTS = ("effcnn/**/*.py", "sweeps/*.toml", "results/**/run.json")
+PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "myst-nb")
 
 
 def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> None:
@@ -32,15 +34,21 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
     """
     _need_tools()
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     if not source.is_file():
         raise UserError(f"there is no notebook {source}")
     if source.resolve() == output.resolve():
         raise UserError(f"{output} is the source; name another file for the executed copy")
-    values = check_parameters(source, parameters)
+    try:
+        values = check_parameters(source, parameters)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text("")  # fail now, not after the last cell
+        output.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}") from None
     root = checkout() or Path.cwd()
-    output.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
         papermill.execute_notebook(
@@ -52,10 +60,13 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
             config=_kernel_config(),
         )
     except PapermillExecutionError as error:
+        reason = (str(error.evalue).strip().splitlines() or [""])[0]
         raise UserError(
-            f"{source} failed in code cell {error.exec_count}: {error.ename}: {error.evalue}; "
+            f"{source} failed in code cell {error.exec_count}: {error.ename}: {reason}; "
             f"{output} shows where"
         ) from None
+    except DeadKernelError:
+        raise UserError(f"{source} failed: its kernel died; is there enough memory?") from None
     finally:
         if output.is_file():
             _scrub(output, round(time.perf_counter() - started, 1))
@@ -63,14 +74,21 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
 
 def check_parameters(source: Path, parameters: dict[str, object]) -> dict[str, object]:
     """The parameters with the types that the chapter declares. Raises `UserError`."""
+    import nbformat
     import papermill
 
-    known = papermill.inspect_notebook(str(source))
+    try:
+        nbformat.validate(nbformat.read(source, as_version=4))
+        known = papermill.inspect_notebook(str(source))
+    except Exception as error:  # nbformat raises whatever the content trips over
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{source} is not a notebook: {reason}") from None
     kinds = {"int": int, "float": float, "str": str}
     values = {}
     for name, value in parameters.items():
         if name not in known:
-            raise unknown(f"parameter of {source.name}", name, known)
+            choices = known or ["none, for it has no parameters"]
+            raise unknown(f"parameter of {source.name}", name, choices)
         kind = known[name]["inferred_type_name"]
         try:
             values[name] = kinds[kind](value)
@@ -167,7 +185,8 @@ def _scrub(path: Path, seconds: float) -> None:
 def _stamp(root: Path, source: Path, profile: str) -> str:
     """A digest of all that the executed copy of `source` depends on."""
     files = [source, *sorted(path for pattern in INPUTS for path in root.glob(pattern))]
-    digest = hashlib.sha256(f"{profile} {sys.version}".encode())
+    versions = [f"{name} {version(name)}" for name in PACKAGES]
+    digest = hashlib.sha256(f"{profile} {sys.version} {versions}".encode())
     for path in files:
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from pandas import DataFrame
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
@@ -38,7 +39,7 @@ class RunRole(SphinxRole):
             return self.missing(error)
         for run in runs:
             self.env.note_dependency(str(run.folder / "run.json"))
-        return [_number(text, f"{column} of {chapter.origin(name, runs)}")], []
+        return [_number(text, f"{column} of {chapter.origin(runs)}")], []
 
     def missing(self, error: Exception):
         LOG.warning("no number for %r: %s", self.text, error, location=self.get_location())
@@ -76,47 +77,44 @@ class PaperCompare(SphinxDirective):
     }
 
     def run(self):
-        head = ["Net", "Ours (%)", "Paper (%)", "Difference", "Parameters", "Runs"]
-        body = []
-        for model, row in paper.TABLE_3.items():
-            name = f"{self.arguments[0]}/{model}"
+        found = {}
+        for net in paper.TABLE_3:
+            name = f"{self.arguments[0]}/{net}"
             try:
-                runs = results.cell(name, results.published() or Path("results"))
-                ours = stats.mean(results.accuracies(runs))
+                found[net] = results.cell(name, results.published() or Path("results"))
             except UserError as error:
                 LOG.warning("no row %r: %s", name, error, location=self.get_location())
-                continue
-            for run in runs:
-                self.env.note_dependency(str(run.folder / "run.json"))
-            half = f" ± {ours.half:.2f}" if ours.n > 1 else ""
-            body.append(
-                [
-                    nodes.literal("", model),
-                    _number(f"{ours.value:.2f}{half}", f"accuracy of {chapter.origin(name, runs)}"),
-                    _number(f"{row.accuracy:.2f}", f"the paper, Table 3, {model}"),
-                    nodes.Text(f"{ours.value - row.accuracy:+.2f}".replace("-", "−")),
-                    nodes.Text(f"{paper.PARAMETERS[model]:,}"),
-                    nodes.Text("one run" if ours.n == 1 else str(ours.n)),
-                ]
-            )
-        table = _table(head, body, self.options.get("caption", ""))
+        for run in (run for group in found.values() for run in group):
+            self.env.note_dependency(str(run.folder / "run.json"))
+        frame = chapter.compare(found).drop(columns="Data")
+        table = _table(frame, self.options.get("caption", ""))
         self.add_name(table)
         self.set_source_info(table)
         return [table]
 
 
-def _table(head: list[str], body: list[list[nodes.Node]], caption: str) -> nodes.table:
+def _table(frame: DataFrame, caption: str) -> nodes.table:
     """A table of Sphinx nodes: it follows the theme, takes a number, and scrolls on a phone."""
-    group = nodes.tgroup(cols=len(head))
-    group += [nodes.colspec(colwidth=1) for _ in head]
-    for kind, lines in ((nodes.thead(), [map(nodes.Text, head)]), (nodes.tbody(), body)):
+    group = nodes.tgroup(cols=len(frame.columns))
+    group += [nodes.colspec(colwidth=1) for _ in frame.columns]
+    body = frame.itertuples(index=False)
+    for kind, lines in ((nodes.thead(), [frame.columns]), (nodes.tbody(), body)):
         for line in lines:
-            entries = [nodes.entry("", nodes.paragraph("", "", node)) for node in line]
+            entries = [nodes.entry("", nodes.paragraph("", "", _node(value))) for value in line]
             for entry in entries[1:]:
                 entry["classes"].append("num")
             kind += nodes.row("", *entries)
         group += kind
     return nodes.table("", nodes.title("", caption), group)
+
+
+def _node(value: object) -> nodes.Node:
+    """What stands in one field: a number with its origin, `code`, or text."""
+    if isinstance(value, chapter.Number):
+        return nodes.raw("", value._repr_html_(), format="html")
+    if str(value).startswith("`"):
+        return nodes.literal("", value.strip("`"))
+    return nodes.Text(str(value))
 
 
 def _copy_mathjax(app, error: Exception | None) -> None:

@@ -8,7 +8,7 @@ from html import escape
 
 import pandas as pd
 
-from effcnn import cells, results
+from effcnn import cells, paper, results, stats
 from effcnn.cells import Cell
 from effcnn.errors import UserError, unknown
 from effcnn.recipe import TRAIN_IMAGES
@@ -17,6 +17,7 @@ PROFILES = ("published", "quick", "full")
 
 # Sample runs are for trying a chapter out: an epoch or two, so that a page takes under a minute.
 QUICK_EPOCHS = 2
+QUICK_HOLDOUT = 500
 
 
 # Which entry of a run's history holds the accuracy on which images.
@@ -73,7 +74,7 @@ def note(profile: str) -> str:
     if profile == "quick":
         return (
             "**Quick profile.** The runs on this page were trained just now, for a moment, on the "
-            "embedded sample of 4,000 MNIST images. They show that everything works; "
+            "embedded sample of MNIST. They show that everything works; "
             "they are *not* the results."
         )
     if profile == "full":
@@ -92,7 +93,8 @@ def runs(
             the embedded sample for two epochs, into the reader's own store, and reads the
             published runs of the others. `full` trains each run that is missing, on the real
             data, into the reader's own store.
-        seeds: "0-2", in place of the cells' seeds; only where the profile trains.
+        seeds: "0-2", in place of the cells' seeds; only where the profile trains. A bare number
+            is a seed too: plain papermill makes one of `-p seeds 1`.
         epochs: in place of the profile's; only where the profile trains.
 
     Raises: UserError for an unknown cell or profile, a missing run, and for seeds or epochs
@@ -100,6 +102,7 @@ def runs(
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
+    seeds = str(seeds)
     if profile == "published" and (seeds or epochs):
         raise UserError("seeds and epochs need a profile that trains: quick or full")
     folder, known = results.published(), cells.cells()
@@ -124,9 +127,12 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     """The cell as the profile trains it."""
     recipe = cell.recipe
     if profile == "quick":
-        images = TRAIN_IMAGES["mnist-sample"]
         recipe = replace(
-            recipe, dataset="mnist-sample", train_images=images, holdout=0, epochs=QUICK_EPOCHS
+            recipe,
+            dataset="mnist-sample",
+            train_images=TRAIN_IMAGES["mnist-sample"] - QUICK_HOLDOUT,
+            holdout=QUICK_HOLDOUT,
+            epochs=QUICK_EPOCHS,
         )
     if epochs:
         recipe = replace(recipe, epochs=epochs)
@@ -147,13 +153,68 @@ def _train(cell: Cell, threads: int | None) -> list[results.Run]:
     return found
 
 
-def origin(name: str, runs: list[results.Run]) -> str:
-    """Where a mean over runs comes from: cell, seeds, epochs, commit, machine."""
-    seeds = ", ".join(str(run.recipe.seed) for run in runs)
-    first, made = runs[0].recipe, runs[0].record["provenance"]
-    commit = (made["commit"] or "unknown")[:7]
+def origin(runs: list[results.Run]) -> str:
+    """Where a mean over runs of one recipe comes from: recipe, seeds, epochs, commit, machine."""
+    recipe = runs[0].recipe
+    made = [run.record["provenance"] for run in runs]
+    machines = {m["cpu"] if m["device"] == "cpu" else m["device"] for m in made}
     count = "one run" if len(runs) == 1 else f"mean of {len(runs)} runs"
     return (
-        f"{name}: {count}, seed {seeds}, {first.epochs} epochs on {first.train_images:,} images, "
-        f"commit {commit}, {made['cpu'] if made['device'] == 'cpu' else made['device']}"
+        f"{recipe.dataset}/{recipe.model}/{recipe.label}: {count}, "
+        f"seed {_listed(run.recipe.seed for run in runs)}, "
+        f"{recipe.epochs} epochs on {recipe.train_images:,} images, "
+        f"commit {_listed((m['commit'] or 'unknown')[:7] for m in made)}, {_listed(machines)}"
     )
+
+
+def protocol(runs: dict[str, list[results.Run]]) -> str:
+    """One sentence per data set on how the runs were made, read from their recipes."""
+    sentences = []
+    every = [run for group in runs.values() for run in group]
+    for dataset in dict.fromkeys(run.recipe.dataset for run in every):
+        recipes = [run.recipe for run in every if run.recipe.dataset == dataset]
+        counts = {len(group) for group in runs.values() if group[0].recipe.dataset == dataset}
+        rates = {"a technique's rate" if r.lr is None else f"rate {r.lr}" for r in recipes}
+        held = _listed(f"{recipe.holdout:,}" for recipe in recipes if recipe.holdout)
+        sentences.append(
+            f"On {dataset}: {_listed(counts)} run(s) per net, {_listed(r.epochs for r in recipes)} "
+            f"epochs on {_listed(f'{r.train_images:,}' for r in recipes)} images, "
+            f"{_listed(r.optimizer for r in recipes)} at {_listed(rates)}, "
+            f"batches of {_listed(r.batch_size for r in recipes)}"
+            + (f", {held} other training images for validation." if held else ".")
+        )
+    return " ".join(sentences)
+
+
+def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd.DataFrame:
+    """Accuracy of each net: ours with its interval and, from Table 3, the paper's beside it.
+
+    A cell with a diverged run has no mean; the table says how many diverged.
+
+    Args:
+        runs: the runs of one cell, by full name of the net.
+        paper_too: off where the data are not the paper's.
+    """
+    rows = []
+    for net, group in runs.items():
+        row = {"Net": f"`{net}`"}
+        diverged = [run for run in group if run.record["status"] == "diverged"]
+        ours = None if diverged else stats.mean(results.accuracies(group))
+        text = f"diverged {len(diverged)} of {len(group)}" if diverged else ours.text()
+        row["Ours (%)"] = Number(text, origin(group))
+        if paper_too:
+            theirs = paper.TABLE_3.get(net)
+            row["Paper (%)"] = f"{theirs.accuracy:.2f}" if theirs else "–"
+            row["Difference"] = "–"
+            if ours and theirs:
+                row["Difference"] = f"{ours.value - theirs.accuracy:+.2f}".replace("-", "−")
+        row["Parameters"] = f"{group[0].record['costs']['params']:,}"
+        row["Runs"] = "one run" if len(group) == 1 else str(len(group))
+        row["Data"] = group[0].recipe.dataset
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _listed(values) -> str:
+    """Each value once, in their order: `0, 1, 2`."""
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-import sys
+import socket
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,8 +51,14 @@ def read(dataset: str, folder: Path) -> list[tuple[Tensor, Tensor]]:
 def _provide(dataset: str, folder: Path) -> None:
     if missing := _missing(dataset, folder):
         path, datasets = folder / missing[0], torchvision_datasets()
-        print(f"{path} is missing: downloading {dataset} into {folder}", file=sys.stderr)
+        if folder.exists() and not folder.is_dir():
+            raise UserError(
+                f"{path} cannot be read, for {folder} is not a folder: "
+                "name another with --data or EFFCNN_DATA"
+            )
+        timeout = socket.getdefaulttimeout()
         try:
+            socket.setdefaulttimeout(30)  # torchvision sets none, and would wait for ever
             _download(datasets, dataset, folder, missing)
         except (OSError, HTTPException, RuntimeError) as error:
             cause = str(error).rstrip().rpartition("\n")[2] or type(error).__name__
@@ -61,6 +67,8 @@ def _provide(dataset: str, folder: Path) -> None:
                 f"into {folder}, or name a folder that has them with --data or EFFCNN_DATA, or use "
                 "--dataset mnist-sample, which needs no files"
             ) from error
+        finally:
+            socket.setdefaulttimeout(timeout)
         _missing(dataset, folder)
 
 

@@ -1,10 +1,13 @@
 """What a net costs: parameters, multiply-accumulates, memory, bytes on disk."""
 
 import io
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from safetensors.torch import save
@@ -108,6 +111,15 @@ def torch_bytes(model: nn.Module) -> int:
     return buffer.tell()
 
 
+def cpu_name() -> str:
+    """The model of the processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one pass over all images: median and quartiles of the repeats."""
@@ -133,10 +145,8 @@ def latency(
         repeats: timed passes over all images, at least 2.
         clock: returns seconds.
     """
-    training = model.training
-    model.eval()
     seconds = []
-    with torch.inference_mode():
+    with torch.inference_mode(), _evaluating(model):
         for _ in range(repeats + 1):
             started = clock()
             for batch in images.split(batch_size):
@@ -144,19 +154,27 @@ def latency(
             if images.is_cuda:
                 torch.cuda.synchronize()
             seconds.append(clock() - started)
-    model.train(training)
     low, median, high = statistics.quantiles(seconds[1:], n=4)
     return Timing(median, low, high, torch.get_num_threads())
 
 
 def _forward_one(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """One zero image through the net in evaluation mode, its mode restored."""
-    training = model.training
+    """One zero image through the net in evaluation mode."""
     parameter = next(model.parameters())
-    model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _evaluating(model):
         model(torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype))
-    model.train(training)
+
+
+@contextmanager
+def _evaluating(model: nn.Module):
+    """Evaluation mode for a while; every part of the net gets its own mode back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def _side(size: int | tuple[int, ...]) -> int:

@@ -58,7 +58,7 @@ def split(dataset: str, model: str | None = None) -> tuple[str, str]:
 
     Raises `UserError` for an unknown name and for a net of another data set.
     """
-    full = (model or dataset).strip().lower()
+    full = (dataset if model is None else model).strip().lower()
     group = next((group for group in ARCHITECTURES if full.startswith(f"{group}-")), None)
     if group is None:
         if model is None:

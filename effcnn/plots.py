@@ -1,5 +1,7 @@
 """The figures of the book, drawn with seaborn from tables of runs."""
 
+from contextlib import suppress
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -11,8 +13,6 @@ WIDTH = 7.2  # inches: the column of a page
 
 def setup() -> None:
     """One look for all figures: SVG, colour-blind safe, the same bytes for the same data."""
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update(
         {
@@ -22,7 +22,10 @@ def setup() -> None:
             "axes.titlesize": "medium",
         }
     )
-    set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches="tight")
+    with suppress(ImportError):  # outside Jupyter there is no inline backend to set
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches="tight")
 
 
 def accuracy_by_parameters(table: pd.DataFrame) -> Figure:
@@ -43,8 +46,11 @@ def accuracy_by_parameters(table: pd.DataFrame) -> Figure:
         ax=axes,
     )
     axes.set(xscale="log", xlabel="parameters (log scale)", ylabel="test accuracy (%)")
-    ticks = sorted(set(table["params"]))
-    axes.set_xticks([tick for tick in ticks if tick in (ticks[0], 5_016, 7_767, ticks[-1])])
+    ticks: list[int] = []
+    for count in sorted(set(table["params"])):
+        if not ticks or count > 1.3 * ticks[-1]:  # nearer ones would run into each other
+            ticks.append(count)
+    axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.minorticks_off()
     axes.legend(title=None, fontsize="small")

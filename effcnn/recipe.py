@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shlex
 from dataclasses import asdict, dataclass, fields, replace
 
-from effcnn import models, techniques
+from effcnn import models
 from effcnn.errors import UserError, unknown
+from effcnn.techniques import canonical, parse
 
 # Raised when the arithmetic of the training loop changes: older runs then no longer count.
 RECIPE_VERSION = 1
@@ -81,33 +83,34 @@ class Recipe:
         ):
             if value not in choices:
                 raise unknown(name, value, choices)
-        for name, value, least in (
-            ("epochs", epochs, 1),
-            ("batch_size", batch_size, 2),  # BatchNorm needs two images
-            ("holdout", holdout, 0),
-            ("seed", seed, 0),
-        ):
-            if not isinstance(value, int) or value < least:
-                raise UserError(f"{name} is {value}; it must be a whole number from {least} on")
-        if seed >= 2**32:  # from there on the training loop's second generator is seeded
-            raise UserError(f"seed is {seed}; it must be below {2**32:,}")
         if not 0 <= weight_decay < 1:
             raise UserError(f"weight_decay is {weight_decay}; it must be from 0 to below 1")
+        if holdout < 0:
+            raise UserError(f"holdout is {holdout}; it must be a whole number from 0 on")
         return cls(
             dataset=dataset,
             model=model,
-            techniques=_techniques(techniques),
+            techniques=canonical(techniques),
             augment=_augment(augment),
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
             lr=_rate(lr, optimizer, techniques),
-            weight_decay=float(weight_decay),
+            weight_decay=float(weight_decay) + 0.0,  # -0.0 is 0.0
             precision=precision,
             train_images=_train_images(dataset, train_images, holdout, batch_size),
             holdout=holdout,
             seed=seed,
         )
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 2), ("holdout", 0), ("seed", 0)):
+            value = getattr(self, name)
+            # BatchNorm needs two images in a batch. `True` is an int to Python, but not to a hash.
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(f"{name} is {value}; it must be a whole number from {least} on")
+        if self.seed >= 2**32:  # from there on the training loop's second generator is seeded
+            raise UserError(f"seed is {self.seed}; it must be below {2**32:,}")
 
     @classmethod
     def from_dict(cls, values: dict) -> "Recipe":
@@ -131,7 +134,7 @@ class Recipe:
     def label(self) -> str:
         """The techniques as the paper writes them, defaults left out: `bp+oc`, or `baseline`."""
         try:
-            return techniques.canonical(self.techniques, short=True) or "baseline"
+            return canonical(self.techniques, short=True) or "baseline"
         except UserError:  # a reader's own technique, not defined in this process
             return self.techniques
 
@@ -161,17 +164,9 @@ class Recipe:
             "holdout": self.holdout,
             "seeds": self.seed,
         }
-        words = (f"--{name} {_quoted(value)}" for name, value in flags.items() if value is not None)
+        given = {name: value for name, value in flags.items() if value is not None}
+        words = (f"--{name} {shlex.quote(str(value))}" for name, value in given.items())
         return f"effcnn train {' '.join(words)}"
-
-
-def _quoted(value: object) -> str:
-    """Parentheses mean something to a shell."""
-    return f"'{value}'" if "(" in str(value) else str(value)
-
-
-def _techniques(text: str) -> str:
-    return techniques.canonical(text)
 
 
 def _augment(text: str) -> str:
@@ -188,8 +183,12 @@ def _augment(text: str) -> str:
 
 def _rate(lr: float | None, optimizer: str, text: str) -> float | None:
     """The constant rate, or None where a technique replaces it."""
-    setter = next((spec for spec, _ in techniques.parse(text) if "lr" in spec.replaces), None)
-    if setter is not None:
+    setters = [spec for spec, _ in parse(text) if spec.sets_lr]
+    if len(setters) > 1:
+        both = " and ".join(spec.word for spec in setters)
+        raise UserError(f"{both} both set the learning rate; name one of them")
+    if setters:
+        setter = setters[0]
         if lr is not None:
             raise UserError(
                 f"lr has no effect beside {setter.word}; leave it out and "
@@ -207,10 +206,11 @@ def _train_images(dataset: str, wanted: int | None, holdout: int, batch_size: in
     """How many images are trained on: those asked for, if the hold-out leaves them."""
     left = TRAIN_IMAGES[dataset] - holdout
     images = min(DEFAULT_TRAIN_IMAGES[dataset], left) if wanted is None else wanted
-    if not isinstance(images, int) or not batch_size <= images <= left:
+    if not isinstance(images, int) or isinstance(images, bool) or not 1 <= images <= left:
         raise UserError(
-            f"cannot train {dataset} on {images} images in batches of {batch_size} with "
-            f"{holdout} held out of {TRAIN_IMAGES[dataset]:,}; train_images must be from "
-            f"{batch_size} to {max(left, 0)}"
+            f"cannot train {dataset} on {images} images with {holdout} held out; "
+            f"both together must be at most {TRAIN_IMAGES[dataset]:,}"
         )
+    if images < batch_size:
+        raise UserError(f"batch_size is {batch_size}, more than the {images} training images")
     return images

@@ -23,7 +23,6 @@ from effcnn.errors import UserError, unknown
 from effcnn.recipe import Recipe
 
 STATUSES = ("finished", "diverged")
-PARTS = ("test", "costs", "time", "history", "provenance")  # of run.json, beside the recipe
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def published() -> Path | None:
 
 def own() -> Path:
     """Where a reader's runs go: the folder in EFFCNN_RESULTS, else `runs/` here."""
-    return Path(os.environ.get("EFFCNN_RESULTS") or "runs")
+    return Path(os.environ.get("EFFCNN_RESULTS") or "runs").expanduser()
 
 
 def roots() -> list[Path]:
@@ -62,10 +61,11 @@ def roots() -> list[Path]:
 
 def find(recipe: Recipe, *folders: Path) -> Run | None:
     """The run of exactly this recipe in the first of `folders` that holds it."""
-    for folder in folders:
-        if (folder / recipe.folder / "run.json").is_file():
-            return read(folder / recipe.folder)
-    return None
+    # By hash: the folder above it is for people, and leaves out what are defaults today.
+    pattern = f"{recipe.dataset}/{recipe.model}/*/seed{recipe.seed}-{recipe.hash}/run.json"
+    paths = (path for folder in folders for path in folder.glob(pattern))
+    path = next(paths, None)
+    return None if path is None else read(path.parent)
 
 
 def read(folder: Path | str) -> Run:
@@ -79,14 +79,15 @@ def read(folder: Path | str) -> Run:
             raise UserError("its recipe does not give its hash: it was edited")
         if record["status"] not in STATUSES:
             raise unknown("status", record["status"], STATUSES)
-        for part in PARTS:
-            record[part]  # a KeyError here is better than one on a page
-    except FileNotFoundError:
+        run = Run(folder, recipe, record)
+        if missing := set(COLUMNS) - set(row(run)):
+            raise UserError(f"no {', '.join(sorted(missing))}")
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} is not a run: it has no run.json") from None
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise UserError(f"{path} is damaged ({reason}); move the folder away") from None
-    return Run(folder, recipe, record)
+    return run
 
 
 def runs(*folders: Path | str) -> list[Run]:
@@ -137,17 +138,19 @@ def write(root: Path, recipe: Recipe, record: dict, files: dict[str, bytes]) -> 
 
 
 def check_writable(root: Path) -> None:
-    """Fail before hours of training, not after. Raises `UserError`."""
+    """Fail before hours of training, not after; write nothing yet. Raises `UserError`."""
+    place = root.absolute()
     try:
-        (root / ".partial").mkdir(parents=True, exist_ok=True)
-        probe = root / ".partial" / f"probe-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
+        while not place.exists():
+            place = place.parent
+    except OSError as error:  # a name that is too long
+        raise UserError(f"cannot use the results folder {root}: {error.strerror}") from None
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        reason = "may not be written" if place.is_dir() else "is not a folder"
         raise UserError(
-            f"cannot write to the results folder {root}: {error.strerror or error}; "
+            f"cannot write to the results folder {root}: {place} {reason}; "
             "name another with --results or EFFCNN_RESULTS"
-        ) from None
+        )
 
 
 def load(*folders: Path | str):
@@ -220,6 +223,9 @@ def group(name: str, *folders: Path | str) -> list[Run]:
     """
     if name in cells():
         return cell(name, *folders)
+    for root in map(Path, folders):
+        if not root.is_dir():
+            raise UserError(f"there is no results folder {root}")
     places = [Path(root) / name for root in folders or roots()] + [Path(name)]
     found: dict[str, Run] = {}  # by hash: the same run may lie in two stores
     for path in (path for place in places for path in sorted(place.glob("seed*/run.json"))):

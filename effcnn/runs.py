@@ -1,8 +1,7 @@
 """From a recipe to a run in the store, and from a run back to its net."""
 
-import platform
-import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +12,8 @@ from safetensors.torch import load_file, save
 from torch import nn
 from tqdm import tqdm
 
-import effcnn
 from effcnn import data as datasets
-from effcnn import measure, results
+from effcnn import measure, provenance, results
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 from effcnn.train import Trainer, build, evaluate, pick_device
@@ -44,8 +42,21 @@ def train(
 
     Raises: UserError for missing or damaged data, and where the store cannot be written.
     """
+    sources = provenance.sources(recipe)
     if (known := results.find(recipe, root)) is not None:
+        changed = [
+            name
+            for name, (python, code) in known.record.get("sources", {}).items()
+            if python == sources[name][0] and code != sources[name][1]
+        ]
+        if changed:
+            raise UserError(
+                f"technique '{changed[0]}' is not what it was when {known.folder} was trained; "
+                "give it another name, or name another results folder"
+            )
         return known
+    if (root / recipe.folder).exists():
+        raise UserError(f"{root / recipe.folder} is not a whole run; move it away")
     where = pick_device(device)
     results.check_writable(root)
     if threads:
@@ -54,7 +65,8 @@ def train(
         recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
     )
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    made = provenance(where)  # now: the checkout may change while this trains
+    made = provenance.machine(where)  # now: the checkout may change while this trains
+    clock = time.perf_counter()
     files: dict[str, bytes] = {}
     trainer = Trainer(recipe, content, where)
     with _progress(trainer, progress) as (on_step, show):
@@ -65,6 +77,7 @@ def train(
                 files[f"epochs/{entry['epoch']:02d}.safetensors"] = _weights(trainer.model)
 
         trainer.run(on_step, on_epoch)
+    checked = evaluate(trainer.model, content.validation, content) if content.validation else None
     scores = evaluate(trainer.model, content.test, content)
     if not torch.tensor(scores["loss"]).isfinite():
         trainer.status = "diverged"
@@ -78,12 +91,16 @@ def train(
             files["weights.safetensors"] = _weights(trainer.model)
     shape = tuple(content.test.images.shape[1:])
     record = {
+        "command": recipe.command(),
         "status": trainer.status,
         "test": {
             "images": len(content.test.labels),
             "accuracy": scores["accuracy"] if finished else None,
             "loss": scores["loss"] if finished else None,
         },
+        # Of the net as it is tested: a technique may have changed it after the last epoch.
+        "validation": checked
+        and {key: checked[key] if finished else None for key in ("accuracy", "loss")},
         "costs": {
             "params": measure.count_parameters(trainer.model),
             "macs": measure.macs(trainer.model, shape),
@@ -93,10 +110,12 @@ def train(
         "time": {
             "started": started,
             "train_seconds": round(trainer.seconds, 2),
+            "wall_seconds": round(time.perf_counter() - clock, 2),
             "images_per_second": round(trainer.images_seen / trainer.seconds, 1),
         },
         "history": trainer.history,
         "touched": trainer.touched,
+        "sources": sources,
         "normalisation": {"mean": content.mean, "std": content.std},
         "provenance": made,
     }
@@ -113,8 +132,10 @@ def load(run: results.Run | Path | str) -> nn.Module:
     """
     run = run if isinstance(run, results.Run) else results.read(run)
     path = run.folder / "weights.safetensors"
+    if run.record["status"] != "finished":
+        raise UserError(f"{run.folder} {run.record['status']}: it has no trained net")
     if not path.is_file():
-        raise UserError(f"{run.folder} kept no weights; train its recipe again with another folder")
+        raise UserError(f"{run.folder} kept no weights; train its recipe into another --results")
     model, _, _ = build(run.recipe)
     try:
         model.load_state_dict(load_file(path))
@@ -132,48 +153,6 @@ def retest(run: results.Run, data: Path | str | None = None, device: str = "auto
         recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
     )
     return evaluate(model, content.test, content)
-
-
-def provenance(device: torch.device) -> dict:
-    """What the run depends on besides its recipe."""
-    names = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return {
-        "effcnn": effcnn.__version__,
-        **_commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": names,
-        "cpu": _cpu(),
-        "threads": torch.get_num_threads(),
-        "system": platform.system(),
-    }
-
-
-def _commit() -> dict:
-    """The commit of the package's checkout, and whether its code has changed since."""
-    package = Path(__file__).resolve().parent
-
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", package, *words], capture_output=True, text=True, timeout=20
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    if git("ls-files", "train.py") != "train.py":  # installed, or inside another repository
-        return {"commit": None, "changed": None}
-    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "."))}
-
-
-def _cpu() -> str:
-    """The model of the processor, as the system names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _weights(model: nn.Module) -> bytes:

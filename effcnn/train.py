@@ -74,6 +74,9 @@ class Trainer:
         """
         while self.status == "finished" and len(self.history) < self.recipe.epochs:
             on_epoch(self.epoch(on_step))
+        if self.status == "finished":
+            for hook in self.hooks:
+                hook.finish(self.model, self.clean_batches)
         return self
 
     def epoch(self, on_step) -> dict:
@@ -101,8 +104,6 @@ class Trainer:
             self.status, entry["loss"] = "diverged", None
         for hook in self.hooks:
             hook.end_epoch(self.model, number, epochs)
-            if number == epochs:
-                hook.finish(self.model, self.clean_batches)
         if self.data.validation and self.status == "finished":
             scores = evaluate(self.model, self.data.validation, self.data)
             if math.isfinite(scores["loss"]):
@@ -181,11 +182,12 @@ def evaluate(model: nn.Module, split: Split, data: Data, batch_size: int = 1000)
 
 def pick_device(name: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU. Raises `UserError` if it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    here = ["cpu"]
+    here += ["cuda"] if torch.cuda.is_available() else []
+    here += ["mps"] if torch.backends.mps.is_available() else []
     try:
-        device = torch.device(name)
+        device = torch.device(name.replace("auto", "cuda" if "cuda" in here else "cpu"))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
-        raise UserError(f"no device '{name}' here; choose from auto, cpu, cuda, mps") from None
+        raise UserError(f"no device '{name}' here; choose from auto, {', '.join(here)}") from None
     return device

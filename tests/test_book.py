@@ -82,6 +82,23 @@ def test_bad_parameters_are_refused_before_anything_runs(chapter, tmp_path, para
     assert not output.exists()
 
 
+@pytest.mark.parametrize("content", ["", "no JSON", "[1]", "{}"])
+def test_what_is_not_a_notebook_is_one_line(tmp_path, content):
+    source = tmp_path / "odd.ipynb"
+    source.write_text(content)
+    with pytest.raises(UserError, match=r"odd.ipynb is not a notebook: .") as error:
+        book.run_notebook(source, tmp_path / "out.ipynb", {})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("default")
+def test_output_that_cannot_be_written_is_told_before_anything_runs(chapter, tmp_path):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file" / "out.ipynb", tmp_path):
+        with pytest.raises(UserError, match="cannot write"):
+            book.run_notebook(chapter, output, {})
+
+
 def test_missing_notebook_and_source_as_output(chapter, tmp_path):
     with pytest.raises(UserError, match="no notebook"):
         book.run_notebook(tmp_path / "none.ipynb", tmp_path / "out.ipynb", {})
@@ -157,7 +174,7 @@ def test_roles_print_numbers_with_their_origin(site):
     )
     assert warnings == ""
     assert ">98.867</span>" in html  # the mean of 98.0, 99.0 and 99.6
-    assert "seen/mnist-25k: mean of 3 runs, seed 0, 1, 2" in html
+    assert "mnist/25k/baseline: mean of 3 runs, seed 0, 1, 2" in html
     for number in ("99.35", "99.21", "25,144"):
         assert f">{number}</span>" in html
 

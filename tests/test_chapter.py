@@ -10,6 +10,7 @@ from effcnn import chapter, ledger, plots, results
 from effcnn.chapter import Number, Table
 from effcnn.errors import UserError
 
+CELLS = ("digits", "pictures")
 SWEEP = """
 [defaults]
 epochs = 1
@@ -100,9 +101,47 @@ def test_a_missing_run_is_an_error(shelf):
 
 def test_origin_names_cell_seeds_and_machine(shelf):
     runs = results.cell("first/pictures", shelf / "results")
-    text = chapter.origin("first/pictures", runs)
-    for word in ("first/pictures", "mean of 2 runs", "0, 1", "1 epochs", "50,000", "some CPU"):
+    text = chapter.origin(runs)
+    for word in (
+        "cifar10/143k-dw/baseline",
+        "mean of 2 runs",
+        "0, 1",
+        "1 epochs",
+        "50,000",
+        "some CPU",
+    ):
         assert word in text
+
+
+def test_protocol_is_read_from_the_recipes(shelf):
+    digits, pictures = (results.cell(f"first/{name}", shelf / "results") for name in CELLS)
+    text = chapter.protocol({"a": digits, "b": pictures})
+    assert text == (
+        "On mnist: 1 run(s) per net, 1 epochs on 50,000 images, sgd at rate 0.02, batches of 128. "
+        "On cifar10: 2 run(s) per net, 1 epochs on 50,000 images, sgd at rate 0.02, batches of 128."
+    )
+
+
+def test_comparison_counts_diverged_runs_and_gives_them_no_mean(shelf, record):
+    pictures = results.cell("first/pictures", shelf / "results")
+    lost = results.Run(pictures[0].folder, pictures[0].recipe, record(None))
+    table = chapter.compare(
+        {"cifar10-143k-dw": pictures, "cifar10-143k": [lost, pictures[1]], "mine": pictures[:1]}
+    )
+    first, second, third = table.to_dict("records")
+    assert repr(first["Ours (%)"]) == "91.50 ± 6.35"  # 91 and 92; t(1) = 12.706
+    assert (first["Paper (%)"], first["Difference"]) == ("79.90", "+11.60")
+    assert repr(second["Ours (%)"]) == "diverged 1 of 2"
+    assert second["Difference"] == "–"
+    assert (third["Paper (%)"], third["Runs"]) == ("–", "one run")
+    assert "Paper (%)" not in chapter.compare({"mine": pictures}, paper_too=False)
+
+
+def test_plain_papermill_makes_a_number_of_a_seed(shelf):
+    (run,) = chapter.runs(["first/digits"], "quick", seeds=1, epochs=1)["first/digits"]
+    assert run.recipe.seed == 1
+    (run,) = chapter.runs(["first/digits"], "quick", seeds=0, epochs=1)["first/digits"]
+    assert run.recipe.seed == 0
 
 
 def test_figures_label_their_axes_with_units_and_leave_pyplot():

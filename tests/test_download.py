@@ -53,18 +53,15 @@ def test_missing_without_network(tmp_path, dataset, name, capsys):
     for advice in ("no network", "--data", "EFFCNN_DATA", "mnist-sample"):
         assert advice in text
     assert listing(tmp_path) == []
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == ""  # the error's one line is all there is
 
 
-def test_download(mnist, tmp_path, monkeypatch, capsys):
+def test_download(mnist, tmp_path, monkeypatch):
     new = tmp_path / "new"
     download_from(mnist, monkeypatch)
     loaded = data.load("mnist", new)
     assert np.array_equal(loaded.train.images, data.load("mnist", mnist).train.images)
     assert listing(new) == sorted(MNIST)
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert str(new / MNIST[0]) in err
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), EOFError()])

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from effcnn import cli
+from effcnn import cli, commands
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 
@@ -129,7 +129,7 @@ def test_label_of_a_technique_this_process_does_not_know(recipe):
 def test_command_trains_the_same_recipe(recipe):
     program, *words = shlex.split(recipe.command())
     args = cli.parser().parse_args(words)
-    flags = {name: getattr(args, name) for name in cli.RECIPE_FLAGS}
+    flags = {name: getattr(args, name) for name in commands.RECIPE_FLAGS}
     assert program == "effcnn"
     assert Recipe.make(**flags, seed=int(args.seeds)) == recipe
 
@@ -167,9 +167,9 @@ def test_stored_recipe_with_other_fields(recipe):
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**32}, "seed is 4294967296.*below 4,294,967,296"),
         ({"holdout": -1}, "holdout is -1"),
-        ({"holdout": 60_000}, "60000 held out of 60,000"),
-        ({"train_images": 50_001, "holdout": 10_000}, "from 128 to 50000"),
-        ({"train_images": 100}, "from 128 to 60000"),
+        ({"holdout": 60_000}, "at most 60,000"),
+        ({"train_images": 50_001, "holdout": 10_000}, "at most 60,000"),
+        ({"train_images": 100}, "batch_size is 128, more than the 100"),
         ({"lr": 0.0}, "above 0"),
         ({"lr": float("nan")}, "above 0"),
         ({"lr": float("inf")}, "above 0"),

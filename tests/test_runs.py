@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save
 
 import effcnn
-from effcnn import data, models, results, runs, train
+from effcnn import data, models, provenance, results, runs, train
 from effcnn.errors import UserError
 from effcnn.techniques import Spec, Technique
 
@@ -91,7 +91,7 @@ def test_test_set_is_used_once_and_last(tmp_path, small, monkeypatch):
     monkeypatch.setattr(train, "evaluate", spy)
     monkeypatch.setattr(runs, "evaluate", spy)
     runs.train(small(), tmp_path)
-    assert seen == ["validation", "validation", "test"]
+    assert seen == ["validation", "validation", "validation", "test"]
 
 
 def test_run_that_is_there_is_not_trained(trained, small, monkeypatch):
@@ -174,8 +174,32 @@ def test_provenance_without_git(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", missing)
-    found = runs.provenance(torch.device("cpu"))
+    found = provenance.machine(torch.device("cpu"))
     assert (found["commit"], found["changed"]) == (None, None)
     assert (found["torch"], found["device"], found["threads"]) == (torch.__version__, "cpu", 1)
     assert found["effcnn"] == effcnn.__version__
     assert found["cpu"]
+
+
+def test_a_technique_that_was_changed_does_not_return_its_old_run(tmp_path, small, registry):
+    class Dim(Technique, spec=Spec("dim", "dimmer", "")):
+        def change_batch(self, images, targets, generator):
+            return images / 2, targets
+
+    first = runs.train(small("dim", epochs=1), tmp_path)
+    assert runs.train(small("dim", epochs=1), tmp_path) == first
+
+    class Dimmer(Technique, spec=Spec("dim", "dimmer", "")):
+        def change_batch(self, images, targets, generator):
+            return images / 3, targets
+
+    with pytest.raises(UserError, match="'dim' is not what it was"):
+        runs.train(small("dim", epochs=1), tmp_path)
+
+
+def test_half_a_run_is_told_before_training(tmp_path, small, monkeypatch):
+    recipe = small(epochs=1)
+    (tmp_path / recipe.folder).mkdir(parents=True)
+    monkeypatch.setattr(runs, "Trainer", lambda *_: pytest.fail("trained for nothing"))
+    with pytest.raises(UserError, match="not a whole run; move it away"):
+        runs.train(recipe, tmp_path)

@@ -179,3 +179,14 @@ def test_reading_names_needs_no_torch():
         "import sys, effcnn.techniques as t; t.canonical('oc+bp'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("short", ["Noise", "my_noise", "my noise", "none", "1st", ""])
+def test_a_name_that_could_not_be_written_in_a_recipe_is_refused(short):
+    with pytest.raises(UserError, match="cannot be named"):
+        Spec(short, "word", "about")
+
+
+def test_settings_are_numbers_or_text():
+    with pytest.raises(UserError, match="default of on must be int, float or str"):
+        Spec("noise", "noise", "", {"on": Setting(True, "", bool, "true or false")})

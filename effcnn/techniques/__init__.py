@@ -11,6 +11,8 @@ from importlib import import_module
 
 from effcnn.errors import UserError, unknown
 
+NO_TECHNIQUE = ("none", "baseline")
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -30,7 +32,15 @@ class Spec:
     word: str
     about: str
     settings: dict[str, Setting] = field(default_factory=dict)
-    replaces: tuple[str, ...] = ()  # recipe fields that have no effect beside it
+    sets_lr: bool = False  # then the recipe has no learning rate of its own
+
+    def __post_init__(self) -> None:
+        for name in (self.short, self.word):
+            if not re.fullmatch("[a-z][a-z0-9-]*", name) or name in NO_TECHNIQUE:
+                raise UserError(f"a technique cannot be named '{name}'; write noise, or my-noise-2")
+        for name, setting in self.settings.items():
+            if type(setting.default) not in (int, float, str):
+                raise UserError(f"{self.word}: the default of {name} must be int, float or str")
 
 
 def positive(value: object) -> bool:
@@ -65,7 +75,7 @@ SPECS: dict[str, Spec] = {
             "one-cycle",
             "one-cycle learning rate: up in the first half of training, down in the second",
             {"max_lr": Setting(0.2, "the paper names none", positive, "a number above 0")},
-            replaces=("lr",),
+            sets_lr=True,
         ),
     )
 }
@@ -149,7 +159,7 @@ def parse(text: str) -> list[tuple[Spec, dict[str, object]]]:
     Empty text, `none` and `baseline` mean no technique. Raises `UserError` for an unknown name or
     setting, a bad value, and a technique named twice.
     """
-    if text.strip().lower() in ("", "none", "baseline"):
+    if text.strip().lower() in ("", *NO_TECHNIQUE):
         return []
     chosen: dict[str, dict[str, object]] = {}
     for part in re.split(r"\+(?![^(]*\))", text):

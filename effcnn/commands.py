@@ -1,0 +1,170 @@
+"""What each command does. It prints its answer and returns the exit status.
+
+Whatever takes long to import is imported by the command that needs it.
+"""
+
+import math
+import sys
+from argparse import Namespace
+
+from effcnn.errors import UserError, unknown
+
+RECIPE_FLAGS = (
+    "dataset",
+    "model",
+    "techniques",
+    "augment",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "lr",
+    "weight_decay",
+    "precision",
+    "train_images",
+    "holdout",
+)
+
+
+def train(args: Namespace) -> int:
+    from effcnn.cells import parse_seeds
+    from effcnn.recipe import Recipe
+
+    seeds = parse_seeds(args.seeds)
+    flags = {name: getattr(args, name) for name in RECIPE_FLAGS}
+    recipe = Recipe.make(**flags, seed=seeds[0])
+    return _train(args, [recipe.with_seed(seed) for seed in seeds], args.keep_epochs)
+
+
+def sweep(args: Namespace) -> int:
+    from effcnn import cells
+
+    found = {cell.name: cell for cell in cells.read(args.file)}
+    for name in args.cells or []:
+        if name not in found:
+            raise unknown(f"cell of {args.file}", name, found)
+    wanted = [found[name] for name in args.cells or found]
+    _check_machine(args)
+    status = 0
+    for cell in wanted:
+        print(cell.name, file=sys.stderr)
+        status = max(status, _train(args, cell.recipes(), keep_epochs=False))
+        if status == 130:  # stopped by hand
+            break
+    return status
+
+
+def _check_machine(args: Namespace) -> None:
+    if args.threads is not None and args.threads < 1:
+        raise UserError(f"threads is {args.threads}; it must be a whole number from 1 on")
+    if args.device.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+        raise unknown("device", args.device, ("auto", "cpu", "cuda", "mps"))
+
+
+def _train(args: Namespace, recipes: list, keep_epochs: bool) -> int:
+    """Train what is missing; the first seed keeps its weights. Exit status 1 if one diverged."""
+    _check_machine(args)
+    from effcnn import results, runs
+
+    root = args.results or results.own()
+    first = results.find(recipes[0], root)
+    if keep_epochs and first and not (first.folder / "epochs").is_dir():
+        raise UserError(f"{first.folder} is there without its epochs; name another --results")
+    diverged = False
+    for finished, recipe in enumerate(recipes):
+        known = results.find(recipe, root)
+        try:
+            run = runs.train(
+                recipe,
+                root,
+                data=args.data,
+                device=args.device,
+                threads=args.threads,
+                keep_weights=recipe is recipes[0],
+                keep_epochs=keep_epochs and recipe is recipes[0],
+                progress=True,
+            )
+        except KeyboardInterrupt:
+            print(
+                f"effcnn: stopped; {finished} of {len(recipes)} runs are in {root}, "
+                "the unfinished one is not stored",
+                file=sys.stderr,
+            )
+            return 130
+        test, time = run.record["test"], run.record["time"]
+        diverged |= run.record["status"] == "diverged"
+        if run.record["status"] == "diverged":
+            outcome = "diverged: its loss stopped being a number"
+        else:
+            outcome = f"test accuracy {test['accuracy']:.2f}%, loss {test['loss']:.4f}"
+        took = "already there" if known else f"{time['images_per_second']:,.0f} images/s"
+        print(f"{run.folder}: {outcome} ({took})")
+    return 1 if diverged else 0
+
+
+def show_results(args: Namespace) -> int:
+    from effcnn import results
+
+    frame = results.load(*([args.results] if args.results else []))
+    if args.csv:
+        try:
+            frame.to_csv(args.csv, index=False)
+        except OSError as error:
+            raise UserError(f"cannot write {args.csv}: {error.strerror or error}") from None
+    if frame.empty:
+        where = args.results or " or ".join(map(str, results.roots())) or results.own()
+        print(f"no runs in {where}; 'effcnn train --help' says how to make one")
+        return 0
+    shown = frame[["run", "status", "epochs", "params", "accuracy", "images_per_second", "cell"]]
+    print(shown.to_string(index=False, na_rep="-", float_format="{:,.2f}".format))
+    return 0
+
+
+def evaluate(args: Namespace) -> int:
+    from effcnn import results
+
+    run = results.read(args.folder)
+    from effcnn import runs
+
+    scores = runs.retest(run, args.data, args.device)
+    then = run.record["test"]
+    print(f"stored {then['accuracy']:.2f}%, loss {then['loss']:.4f}")
+    print(f"now    {scores['accuracy']:.2f}%, loss {scores['loss']:.4f}")
+    return 0
+
+
+def compare(args: Namespace) -> int:
+    from effcnn import results, stats
+
+    folders = [args.results] if args.results else []
+    groups = [results.group(name, *folders) for name in (args.a, args.b)]
+    for name, group in zip((args.a, args.b), groups, strict=True):
+        one = stats.mean(results.accuracies(group))
+        print(f"{name}: {one.text()} %, {one.n} run(s)")
+    gap = stats.difference(*(results.accuracies(group) for group in groups))
+    note = ": no interval, for one run or for no spread"
+    if not math.isnan(gap.half):
+        note = f", 95% interval, p = {gap.p:.3g} (Welch)"
+    print(f"difference: {gap.text('+')} points{note}")
+    return 0
+
+
+def show_models(args: Namespace) -> int:
+    from effcnn.ledger import frame
+
+    table = frame().astype({"params_paper": "Int64"})
+    print(table.to_string(index=False, na_rep="-", float_format="{:,.1f}".format))
+    return 0
+
+
+def run_notebook(args: Namespace) -> int:
+    from effcnn import book
+
+    book.run_notebook(args.notebook, args.output, dict(args.parameter))
+    return 0
+
+
+def book(args: Namespace) -> int:
+    from effcnn import book
+
+    print(f"open {book.make(args.profile, force=args.force)}")
+    return 0

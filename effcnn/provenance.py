@@ -1,0 +1,76 @@
+"""What a run depends on besides its recipe: code, versions, machine."""
+
+import hashlib
+import platform
+import subprocess
+import sysconfig
+from pathlib import Path
+from types import CodeType
+
+import torch
+
+import effcnn
+from effcnn import measure, techniques
+from effcnn.recipe import Recipe
+
+
+def machine(device: torch.device) -> dict:
+    """What the run depends on besides its recipe."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "effcnn": effcnn.__version__,
+        **_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": name,
+        "cpu": measure.cpu_name(),
+        "threads": torch.get_num_threads(),
+        "system": platform.system(),
+    }
+
+
+def sources(recipe: Recipe) -> dict[str, list[str]]:
+    """Python version and a digest of the code of each technique that is not the package's own.
+
+    Of its bytecode, because the source of a class in a notebook cell cannot be found again;
+    another Python compiles to another one.
+    """
+    python = sysconfig.get_python_version()
+    return {
+        hook.spec.short: [python, hashlib.sha256(_code(type(hook)).encode()).hexdigest()[:8]]
+        for hook in techniques.create(recipe.techniques)
+        if not type(hook).__module__.startswith("effcnn.techniques.")
+    }
+
+
+def _code(thing: object) -> str:
+    """What a class, function or constant does, whatever file and line it stands on."""
+    if isinstance(thing, type):
+        parts = sorted(vars(thing).items())
+        return " ".join(f"{name}={_code(part)}" for name, part in parts if callable(part))
+    code = getattr(getattr(thing, "__func__", thing), "__code__", thing)
+    if isinstance(code, CodeType):
+        constants = " ".join(map(_code, code.co_consts))
+        return f"{code.co_code.hex()} {code.co_names} {constants}"
+    if isinstance(thing, (tuple, frozenset)):  # a set has no order of its own
+        return f"({' '.join(sorted(map(_code, thing)))})"
+    plain = thing is None or isinstance(thing, (int, float, str, bytes))
+    return repr(thing) if plain else type(thing).__name__  # others print their address
+
+
+def _commit() -> dict:
+    """The commit of the package's checkout, and whether its code has changed since."""
+    package = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", package, *words], capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "train.py") != "train.py":  # installed, or inside another repository
+        return {"commit": None, "changed": None}
+    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "."))}
