@@ -1,7 +1,6 @@
 """Augmentation of whole batches of 8-bit images; every draw comes from the generator given.
 
 Every function takes images (N, C, H, W) uint8 and returns the same; the input is left unchanged.
-What moves in from outside the picture is black.
 """
 
 import math
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from effcnn.errors import unknown
+from effcnn.errors import UserError, unknown
 
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
@@ -23,22 +22,40 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
 
 
 def crop(images: Tensor, generator: Generator, padding: int = 4) -> Tensor:
-    """Move each image by up to `padding` pixels, as torchvision's RandomCrop(32, padding=4) does.
+    """Move each image by up to `padding` pixels; what moves in is the image mirrored at its border.
 
-    Each of the (2 * padding + 1) ** 2 places is equally likely; 4 is the value usual for CIFAR-10
-    (He et al., 2016).
+    As torchvision's RandomCrop(32, padding=4, padding_mode="reflect") does; 4 is the value usual
+    for CIFAR-10 (He et al., 2016). Mirrored and not black, as in the fastest CIFAR-10 trainings.
+    Raises UserError for a side of no more than `padding` pixels.
     """
-    height, width = images.shape[2:]
-    top = _draw(2 * padding + 1, images, generator)
-    left = _draw(2 * padding + 1, images, generator)
-    # All crops there are, as a view: (N, C, 2 * padding + 1, 2 * padding + 1, H, W).
-    crops = F.pad(images, (padding,) * 4).unfold(2, height, 1).unfold(3, width, 1)
-    return crops[_numbers(images), :, top, left]
+    if min(images.shape[2:]) <= padding:
+        raise UserError(f"crop needs images of more than {padding} pixels a side, to mirror them")
+    rows, columns = (_mirrored(size, padding, images.device) for size in images.shape[2:])
+    return _windows(images[:, :, rows][:, :, :, columns], images.shape[2:], generator)
 
 
-def shift(images: Tensor, generator: Generator) -> Tensor:
-    """Move each image by up to 2 pixels: MNIST's digits leave a margin of 4."""
-    return crop(images, generator, padding=2)
+def shift(images: Tensor, generator: Generator, padding: int = 2) -> Tensor:
+    """Move each image by up to `padding` pixels; what moves in is black: for MNIST, the background.
+
+    2 pixels are this project's choice: digits leave a margin of 4.
+    """
+    return _windows(F.pad(images, (padding,) * 4), images.shape[2:], generator)
+
+
+def _mirrored(size: int, padding: int, device: torch.device) -> Tensor:
+    """Pixel numbers 2 1 0 1 2 3 ... of a side that is padded by mirroring."""
+    index = torch.arange(-padding, size + padding, device=device).abs()
+    return torch.minimum(index, 2 * (size - 1) - index)
+
+
+def _windows(padded: Tensor, size: torch.Size, generator: Generator) -> Tensor:
+    """One window of `size` from each padded image, each place equally likely."""
+    height, width = size
+    top = _draw(padded.shape[2] - height + 1, padded, generator)
+    left = _draw(padded.shape[3] - width + 1, padded, generator)
+    # All windows there are, as a view: (N, C, tops, lefts, H, W).
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[_numbers(padded), :, top, left]
 
 
 def rotate(images: Tensor, generator: Generator, degrees: float = 15.0) -> Tensor:

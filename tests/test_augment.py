@@ -28,7 +28,7 @@ def functional():
 
 
 @pytest.mark.parametrize("function", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
-@pytest.mark.parametrize("shape", [(3, 2, 7, 5), (1, 1, 5, 7), (4, 3, 2, 9)])
+@pytest.mark.parametrize("shape", [(3, 2, 7, 5), (1, 1, 5, 7), (4, 3, 6, 9)])
 def test_contract(function, shape):
     images = batch(*shape)
     before, state = images.clone(), torch.random.get_rng_state()
@@ -59,28 +59,30 @@ def test_flip_mirrors_left_to_right_one_image_in_two(functional):
     assert abs(flipped.float().mean() - 0.5) < 4 * 0.5 / math.sqrt(4000)
 
 
-def offsets(images, out, padding):
-    """For each image the one (top, left) at which the padded image shows what came out."""
-    n, _, h, w = images.shape
-    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    places = []
-    for i in range(n):
-        matches = [
+MOVES = [(crop, 4, "reflect"), (shift, 2, "constant")]
+
+
+def move(images, function, padding, mode, functional):
+    """Where each image was moved to: the one place at which torchvision gives the same pixels."""
+    padded = functional.pad(images.float(), [padding], padding_mode=mode).to(torch.uint8)
+    height, width = images.shape[2:]
+    out, places = function(images, seeded()), []
+    for image, ours in zip(padded, out, strict=True):
+        found = [
             (top, left)
             for top in range(2 * padding + 1)
             for left in range(2 * padding + 1)
-            if np.array_equal(padded[i, :, top : top + h, left : left + w], out[i])
+            if torch.equal(ours, image[:, top : top + height, left : left + width])
         ]
-        assert len(matches) == 1
-        places += matches
+        assert len(found) == 1
+        places += found
     return np.array(places)
 
 
-@pytest.mark.parametrize(("function", "padding"), [(crop, 4), (shift, 2)])
-def test_crop_moves_over_all_places_evenly(function, padding):
-    n, side = 2025, 2 * padding + 1
-    images = batch(n, 1, 7, 6, low=1)
-    places = offsets(images, function(images, seeded()), padding)
+@pytest.mark.parametrize(("function", "padding", "mode"), MOVES)
+def test_moves_are_torchvisions_and_reach_all_places_evenly(function, padding, mode, functional):
+    n, side = 1215, 2 * padding + 1
+    places = move(batch(n, 2, 7, 6, low=1), function, padding, mode, functional)
     counts = np.bincount(places @ [side, 1], minlength=side**2)
     assert counts.min() > 0
     # Chi-squared of side**2 - 1 degrees of freedom: mean plus five standard deviations.
@@ -90,12 +92,9 @@ def test_crop_moves_over_all_places_evenly(function, padding):
     assert abs(np.corrcoef(places.T)[0, 1]) < 4 / math.sqrt(n)
 
 
-def test_crop_is_torchvisions_for_the_same_places(functional):
-    images = batch(9, 3, 9, 11, low=1)
-    out = crop(images, seeded(), padding=3)
-    for image, ours, (top, left) in zip(images, out, offsets(images, out, 3), strict=True):
-        padded = functional.pad(image, [3])
-        assert torch.equal(ours, functional.crop(padded, int(top), int(left), 9, 11))
+def test_crop_needs_pixels_to_mirror():
+    with pytest.raises(UserError, match="more than 4 pixels"):
+        crop(batch(3, 1, 4, 9), seeded())
 
 
 @pytest.mark.parametrize("size", [(9, 9), (13, 8), (7, 12)])
