@@ -174,11 +174,12 @@ def protocol(runs: dict[str, list[results.Run]]) -> str:
     for dataset in dict.fromkeys(run.recipe.dataset for run in every):
         recipes = [run.recipe for run in every if run.recipe.dataset == dataset]
         counts = {len(group) for group in runs.values() if group[0].recipe.dataset == dataset}
+        runs_each = "one run" if counts == {1} else f"{_listed(sorted(counts))} runs"
         rates = {"a technique's rate" if r.lr is None else f"rate {r.lr}" for r in recipes}
         held = _listed(f"{recipe.holdout:,}" for recipe in recipes if recipe.holdout)
         sentences.append(
-            f"On {dataset}: {_listed(counts)} run(s) per net, {_listed(r.epochs for r in recipes)} "
-            f"epochs on {_listed(f'{r.train_images:,}' for r in recipes)} images, "
+            f"On {dataset}: {runs_each} per net, {_listed(r.epochs for r in recipes)} "
+            f"epoch(s) on {_listed(f'{r.train_images:,}' for r in recipes)} images, "
             f"{_listed(r.optimizer for r in recipes)} at {_listed(rates)}, "
             f"batches of {_listed(r.batch_size for r in recipes)}"
             + (f", {held} other training images for validation." if held else ".")

@@ -4,6 +4,7 @@ Whatever takes long to import is imported by the command that needs it.
 """
 
 import math
+import os
 import sys
 from argparse import Namespace
 
@@ -114,6 +115,7 @@ def show_results(args: Namespace) -> int:
         where = args.results or " or ".join(map(str, results.roots())) or results.own()
         print(f"no runs in {where}; 'effcnn train --help' says how to make one")
         return 0
+    frame["run"] = frame["run"].map(os.path.relpath)
     shown = frame[["run", "status", "epochs", "params", "accuracy", "images_per_second", "cell"]]
     print(shown.to_string(index=False, na_rep="-", float_format="{:,.2f}".format))
     return 0
