@@ -115,7 +115,7 @@ def show_results(args: Namespace) -> int:
         where = args.results or " or ".join(map(str, results.roots())) or results.own()
         print(f"no runs in {where}; 'effcnn train --help' says how to make one")
         return 0
-    frame["run"] = frame["run"].map(os.path.relpath)
+    frame["run"] = frame["run"].str.removeprefix(f"{os.getcwd()}{os.sep}")
     shown = frame[["run", "status", "epochs", "params", "accuracy", "images_per_second", "cell"]]
     print(shown.to_string(index=False, na_rep="-", float_format="{:,.2f}".format))
     return 0
