@@ -75,6 +75,9 @@ def _check_types(flags: dict) -> None:
     """TOML brings values of any type under any name."""
     kinds = get_type_hints(Recipe.make)
     names = [name for name in kinds if name not in ("seed", "return")]
+    for name in ("dataset", "model"):
+        if name not in flags:
+            raise UserError(f"it names no {name}")
     for name, value in flags.items():
         if name not in names:
             raise unknown("flag", name, (*names, "seeds"))

@@ -1,5 +1,6 @@
 """From a recipe to a run in the store, and from a run back to its net."""
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from effcnn import data as datasets
@@ -42,21 +43,8 @@ def train(
 
     Raises: UserError for missing or damaged data, and where the store cannot be written.
     """
-    sources = provenance.sources(recipe)
-    if (known := results.find(recipe, root)) is not None:
-        changed = [
-            name
-            for name, (python, code) in known.record.get("sources", {}).items()
-            if python == sources[name][0] and code != sources[name][1]
-        ]
-        if changed:
-            raise UserError(
-                f"technique '{changed[0]}' is not what it was when {known.folder} was trained; "
-                "give it another name, or name another results folder"
-            )
+    if (known := _known(recipe, root)) is not None:
         return known
-    if (root / recipe.folder).exists():
-        raise UserError(f"{root / recipe.folder} is not a whole run; move it away")
     where = pick_device(device)
     results.check_writable(root)
     if threads:
@@ -64,8 +52,8 @@ def train(
     content = datasets.load(
         recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
     )
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    made = provenance.machine(where)  # now: the checkout may change while this trains
+    # Before training: the checkout may change while it goes on.
+    made, started = provenance.machine(where), datetime.now(UTC).isoformat(timespec="seconds")
     clock = time.perf_counter()
     files: dict[str, bytes] = {}
     trainer = Trainer(recipe, content, where)
@@ -77,49 +65,66 @@ def train(
                 files[f"epochs/{entry['epoch']:02d}.safetensors"] = _weights(trainer.model)
 
         trainer.run(on_step, on_epoch)
-    checked = evaluate(trainer.model, content.validation, content) if content.validation else None
-    scores = evaluate(trainer.model, content.test, content)
-    if not torch.tensor(scores["loss"]).isfinite():
-        trainer.status = "diverged"
-    finished = trainer.status == "finished"
-    if finished:
-        tested = {k: scores[k] for k in ("answer", "confidence")}
-        files["predictions.safetensors"] = save(
-            {**tested, "label": content.test.labels.to(torch.uint8)}
-        )
+    record, predictions = _tested(trainer, content)
+    if record["status"] == "finished":
+        files["predictions.safetensors"] = save(predictions)
         if keep_weights:
             files["weights.safetensors"] = _weights(trainer.model)
-    shape = tuple(content.test.images.shape[1:])
+    record["time"] = {
+        "started": started,
+        "train_seconds": round(trainer.seconds, 2),
+        "wall_seconds": round(time.perf_counter() - clock, 2),
+        "images_per_second": round(trainer.images_seen / trainer.seconds, 1),
+    }
+    record["provenance"] = made
+    return results.write(root, recipe, record, files)
+
+
+def _known(recipe: Recipe, root: Path) -> results.Run | None:
+    """The run that is there; an error if it is half a run, or of a technique that has changed."""
+    known = results.find(recipe, root)
+    if known is None:
+        if (root / recipe.folder).exists():
+            raise UserError(f"{root / recipe.folder} is not a whole run; move it away")
+        return None
+    sources = provenance.sources(recipe)
+    for name, (python, code) in known.record.get("sources", {}).items():
+        if python == sources[name][0] and code != sources[name][1]:
+            raise UserError(
+                f"technique '{name}' is not what it was when {known.folder} was trained; "
+                "give it another name, or name another results folder"
+            )
+    return known
+
+
+def _tested(trainer: Trainer, content: datasets.Data) -> tuple[dict, dict[str, Tensor]]:
+    """The trained net on the test set: what `run.json` says of it, and its answers."""
+    checked = evaluate(trainer.model, content.validation, content) if content.validation else None
+    scores = evaluate(trainer.model, content.test, content)
+    finished = trainer.status == "finished" and math.isfinite(scores["loss"])
+
+    def of(found: dict) -> dict:
+        return {key: found[key] if finished else None for key in ("accuracy", "loss")}
+
     record = {
-        "command": recipe.command(),
-        "status": trainer.status,
-        "test": {
-            "images": len(content.test.labels),
-            "accuracy": scores["accuracy"] if finished else None,
-            "loss": scores["loss"] if finished else None,
-        },
+        "command": trainer.recipe.command(),
+        "status": "finished" if finished else "diverged",
+        "test": {"images": len(content.test.labels), **of(scores)},
         # Of the net as it is tested: a technique may have changed it after the last epoch.
-        "validation": checked
-        and {key: checked[key] if finished else None for key in ("accuracy", "loss")},
+        "validation": of(checked) if checked else None,
         "costs": {
             "params": measure.count_parameters(trainer.model),
-            "macs": measure.macs(trainer.model, shape),
+            "macs": measure.macs(trainer.model, tuple(content.test.images.shape[1:])),
             "size_bytes": measure.size_bytes(trainer.model),
             "torch_bytes": measure.torch_bytes(trainer.model),
         },
-        "time": {
-            "started": started,
-            "train_seconds": round(trainer.seconds, 2),
-            "wall_seconds": round(time.perf_counter() - clock, 2),
-            "images_per_second": round(trainer.images_seen / trainer.seconds, 1),
-        },
         "history": trainer.history,
         "touched": trainer.touched,
-        "sources": sources,
+        "sources": provenance.sources(trainer.recipe),
         "normalisation": {"mean": content.mean, "std": content.std},
-        "provenance": made,
     }
-    return results.write(root, recipe, record, files)
+    labels = content.test.labels.to(torch.uint8)
+    return record, {"answer": scores["answer"], "confidence": scores["confidence"], "label": labels}
 
 
 def load(run: results.Run | Path | str) -> nn.Module:
