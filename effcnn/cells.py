@@ -62,7 +62,10 @@ def read(path: Path | str) -> list[Cell]:
 def _cell(path: Path, content: dict, name: str) -> Cell:
     """One cell, its flags over the defaults."""
     try:
-        flags = {**content.get("defaults", {}), **content["cells"][name]}
+        tables = content.get("defaults", {}), content["cells"][name]
+        if not all(isinstance(table, dict) for table in tables):
+            raise UserError("it and defaults must be tables of flags")
+        flags = {**tables[0], **tables[1]}
         seeds = parse_seeds(str(flags.pop("seeds", "0")))
         _check_types(flags)
         recipe = Recipe.make(**flags, seed=seeds[0])
@@ -81,7 +84,9 @@ def _check_types(flags: dict) -> None:
     for name, value in flags.items():
         if name not in names:
             raise unknown("flag", name, (*names, "seeds"))
-        if isinstance(value, str) != (kinds[name] is str):
+        if not isinstance(value, (str, int, float)) or isinstance(value, str) != (
+            kinds[name] is str
+        ):
             kind = "text" if kinds[name] is str else "a number"
             raise UserError(f"{name} is {value!r}; it must be {kind}")
 
