@@ -5,6 +5,7 @@ Reading published runs needs no torch; the profiles that train do.
 
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 
@@ -73,13 +74,13 @@ def note(profile: str) -> str:
     """One sentence on what the reader is looking at, for the top of a chapter."""
     if profile == "quick":
         return (
-            "**Quick profile.** The runs on this page were trained just now, for a moment, on the "
-            "embedded sample of MNIST. They show that everything works; "
+            "**Quick profile.** The MNIST runs on this page were trained on this machine, for a "
+            "moment, on the embedded sample. They show that everything works; "
             "they are *not* the results."
         )
     if profile == "full":
         return "**Full profile.** Runs that were missing were trained on this machine."
-    return "**Published profile.** The runs on this page come from `results/`; none was trained."
+    return "**Published profile.** The runs on this page come from `results/`."
 
 
 def runs(
@@ -118,8 +119,11 @@ def runs(
             found[name] = results.cell(name, folder)
         else:
             cell = _adapt(known[name], profile, seeds, epochs)
-            # One thread is as fast on so little, and never waits for a busy core.
-            found[name] = _train(cell, threads=1 if profile == "quick" else None)
+            # One thread is as fast on so little, and never waits for a busy core. A folder of its
+            # own keeps these runs from those that a reader makes on the sample.
+            quick = profile == "quick"
+            root = results.own() / "quick" if quick else results.own()
+            found[name] = _train(cell, root, threads=1 if quick else None)
     return found
 
 
@@ -139,16 +143,16 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else cell.seeds)
 
 
-def _train(cell: Cell, threads: int | None) -> list[results.Run]:
+def _train(cell: Cell, root: Path, threads: int | None) -> list[results.Run]:
     """The cell's runs: those that are there, else trained now."""
     found = []
     for recipe in cell.recipes():
-        run = results.find(recipe, *results.roots())
+        run = results.find(recipe, *results.roots(), root)
         if run is None:
             from effcnn import runs as training
 
             print(f"training {cell.name}, seed {recipe.seed}, {recipe.epochs} epochs")
-            run = training.train(recipe, results.own(), threads=threads)
+            run = training.train(recipe, root, threads=threads)
         found.append(run)
     return found
 
@@ -181,7 +185,9 @@ def protocol(runs: dict[str, list[results.Run]]) -> str:
             f"On {dataset}: {runs_each} per net, {_listed(r.epochs for r in recipes)} "
             f"epoch(s) on {_listed(f'{r.train_images:,}' for r in recipes)} images, "
             f"{_listed(r.optimizer for r in recipes)} at {_listed(rates)}, "
-            f"batches of {_listed(r.batch_size for r in recipes)}"
+            f"batches of {_listed(r.batch_size for r in recipes)}, "
+            f"weight decay {_listed(r.weight_decay for r in recipes)}, "
+            f"{_listed(r.precision for r in recipes)}"
             + (f", {held} other training images for validation." if held else ".")
         )
     return " ".join(sentences)

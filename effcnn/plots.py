@@ -88,6 +88,8 @@ def curves(history: pd.DataFrame) -> Figure:
             axis.legend(title=None, fontsize="x-small")
     for axis in axes.flat[len(models) :]:
         axis.remove()
+    for axis in axes.flat[max(0, len(models) - columns) : len(models)]:
+        axis.tick_params(labelbottom=True)  # the last of its column, though not of the grid
     return _finished(figure)
 
 

@@ -130,6 +130,9 @@ def _tested(trainer: Trainer, content: datasets.Data) -> tuple[dict, dict[str, T
 def load(run: results.Run | Path | str) -> nn.Module:
     """The trained net of a run that kept its weights, on the CPU, in evaluation mode.
 
+    It takes images as `effcnn.data.normalise` makes them, with the mean and standard deviation that
+    stand in the run's record under `normalisation`.
+
     Args:
         run: a run, or its folder.
 

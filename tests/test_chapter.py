@@ -117,8 +117,10 @@ def test_protocol_is_read_from_the_recipes(shelf):
     digits, pictures = (results.cell(f"first/{name}", shelf / "results") for name in CELLS)
     text = chapter.protocol({"a": digits, "b": pictures})
     assert text == (
-        "On mnist: one run per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, batches of 128. "
-        "On cifar10: 2 runs per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, batches of 128."
+        "On mnist: one run per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, "
+        "batches of 128, weight decay 0.0005, bf16. "
+        "On cifar10: 2 runs per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, "
+        "batches of 128, weight decay 0.0005, bf16."
     )
 
 
