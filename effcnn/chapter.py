@@ -20,7 +20,6 @@ PROFILES = ("published", "quick", "full")
 QUICK_EPOCHS = 2
 QUICK_HOLDOUT = 500
 
-
 # Which entry of a run's history holds the accuracy on which images.
 CURVES = {"training": "accuracy", "validation": "validation_accuracy"}
 
@@ -216,7 +215,7 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
             if ours and theirs:
                 row["Difference"] = f"{ours.value - theirs.accuracy:+.2f}".replace("-", "−")
         row["Parameters"] = f"{group[0].record['costs']['params']:,}"
-        row["Runs"] = "one run" if len(group) == 1 else str(len(group))
+        row["Runs"] = "one\N{NO-BREAK SPACE}run" if len(group) == 1 else str(len(group))
         row["Data"] = group[0].recipe.dataset
         rows.append(row)
     return pd.DataFrame(rows)

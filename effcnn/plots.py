@@ -80,6 +80,7 @@ def curves(history: pd.DataFrame) -> Figure:
             style="images",
             ax=axis,
             errorbar=("ci", 95),
+            seed=0,  # the band is a bootstrap: the same runs give the same figure
         )
         axis.set(title=model, xlabel="epoch", ylabel="accuracy (%)")
         if axis is not axes.flat[0]:

@@ -15,7 +15,7 @@ from effcnn.recipe import Recipe
 
 
 def machine(device: torch.device) -> dict:
-    """What the run depends on besides its recipe."""
+    """Package, commit, versions, device, processor and threads, as they are now."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "effcnn": effcnn.__version__,
@@ -52,8 +52,9 @@ def _code(thing: object) -> str:
     if isinstance(code, CodeType):
         constants = " ".join(map(_code, code.co_consts))
         return f"{code.co_code.hex()} {code.co_names} {constants}"
-    if isinstance(thing, (tuple, frozenset)):  # a set has no order of its own
-        return f"({' '.join(sorted(map(_code, thing)))})"
+    if isinstance(thing, (tuple, frozenset)):
+        parts = list(map(_code, thing))
+        return str(parts if isinstance(thing, tuple) else sorted(parts))  # a set has no order
     plain = thing is None or isinstance(thing, (int, float, str, bytes))
     return repr(thing) if plain else type(thing).__name__  # others print their address
 

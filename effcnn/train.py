@@ -39,7 +39,7 @@ class Trainer:
         model: the net, in training.
         history: one entry per finished epoch.
         status: finished, or diverged where the loss stopped being a number.
-        seconds, images: spent in and put through optimizer steps, without validation.
+        seconds, images_seen: spent in and put through optimizer steps, without validation.
     """
 
     def __init__(self, recipe: Recipe, data: Data, device: torch.device | str = "cpu") -> None:

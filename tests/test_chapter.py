@@ -135,7 +135,7 @@ def test_comparison_counts_diverged_runs_and_gives_them_no_mean(shelf, record):
     assert (first["Paper (%)"], first["Difference"]) == ("79.90", "+11.60")
     assert repr(second["Ours (%)"]) == "diverged 1 of 2"
     assert second["Difference"] == "–"
-    assert (third["Paper (%)"], third["Runs"]) == ("–", "one run")
+    assert (third["Paper (%)"], third["Runs"]) == ("–", "one\N{NO-BREAK SPACE}run")
     assert "Paper (%)" not in chapter.compare({"mine": pictures}, paper_too=False)
 
 
