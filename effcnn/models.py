@@ -36,11 +36,12 @@ class Family:
 
     channels: int  # of the input image
     size: int  # height and width of the input image, in pixels
+    classes: int
     bias: bool  # whether the convolutions before the classifier have one
 
 
 # Biases are not in the paper's text: its printed counts come out exactly with these alone.
-FAMILIES = {"mnist": Family(1, 28, bias=False), "cifar10": Family(3, 32, bias=True)}
+FAMILIES = {"mnist": Family(1, 28, 10, bias=False), "cifar10": Family(3, 32, 10, bias=True)}
 
 
 def family(dataset: str) -> str:

@@ -87,7 +87,7 @@ class Recipe:
             raise UserError(f"weight_decay is {weight_decay}; it must be from 0 to below 1")
         if holdout < 0:
             raise UserError(f"holdout is {holdout}; it must be a whole number from 0 on")
-        return cls(
+        recipe = cls(
             dataset=dataset,
             model=model,
             techniques=canonical(techniques),
@@ -102,6 +102,14 @@ class Recipe:
             holdout=holdout,
             seed=seed,
         )
+        recipe.check()
+        return recipe
+
+    def check(self) -> None:
+        """Raise `UserError` where a technique cannot work with the rest of the recipe."""
+        for spec, values in parse(self.techniques):
+            if why := spec.refuses(values, self):
+                raise UserError(f"{spec.word}: {why}")
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 2), ("holdout", 0), ("seed", 0)):

@@ -52,6 +52,11 @@ def prediction(values: Sequence[float], level: float = 0.95) -> Estimate:
     return Estimate(x.mean(), _half(x, 1 + 1 / len(x), level), len(x))
 
 
+def luck(values: Sequence[float], level: float = 0.95) -> float:
+    """How far apart two further runs of this recipe may fall by luck: t(n-1) * s * sqrt(2)."""
+    return _half(_numbers(values), 2, level)
+
+
 def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """The mean of `a` minus the mean of `b`, with Welch's interval and p-value."""
     x, y = _numbers(a), _numbers(b)

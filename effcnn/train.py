@@ -43,6 +43,7 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, data: Data, device: torch.device | str = "cpu") -> None:
+        recipe.check()
         self.recipe, self.data, self.device = recipe, data, torch.device(device)
         self.model, self.hooks, self.touched = build(recipe, device)
         self.loss_function = F.cross_entropy
@@ -52,6 +53,7 @@ class Trainer:
             self.optimizer = hook.wrap_optimizer(self.optimizer, self.model)
         self.images = data.train.images.to(self.device)
         self.labels = data.train.labels.to(self.device)
+        self.classes = models.FAMILIES[models.family(recipe.dataset)].classes
         # An incomplete last batch is left out: its noise would weigh as much as a full one's.
         self.steps = len(self.images) // recipe.batch_size  # per epoch
         self.augment = tuple(filter(None, recipe.augment.split(",")))
@@ -118,7 +120,7 @@ class Trainer:
         """One optimizer step on the images `batch` (N,); returns its loss and right answers."""
         images, labels = self.images[batch], self.labels[batch]
         images = normalise(augment(images, self.augment, self.draws), self.data.mean, self.data.std)
-        targets = labels
+        targets = F.one_hot(labels, self.classes).float()  # (N, K)
         for hook in self.hooks:
             images, targets = hook.change_batch(images, targets, self.draws)
             rate = hook.learning_rate(number, self.steps * self.recipe.epochs)
@@ -139,6 +141,38 @@ class Trainer:
         self.optimizer.step(closure)
         loss, logits = passes[0]
         return loss, (logits.argmax(1) == labels).sum()
+
+    def state_dict(self) -> dict:
+        """Between two epochs: all that a training needs to go on, to the bit, in a new `Trainer`.
+
+        Tensors, numbers, text, and lists and dicts of those. The tensors are not copies: store
+        them before training goes on.
+        """
+        return {
+            "recipe": self.recipe.json(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "techniques": {hook.spec.short: hook.state_dict() for hook in self.hooks},
+            "generators": {"order": self.order.get_state(), "draws": self.draws.get_state()},
+            "history": [dict(entry) for entry in self.history],
+            "status": self.status,
+            "seconds": self.seconds,
+            "images_seen": self.images_seen,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on where another trainer of this recipe stood. Raises `UserError` for another's."""
+        if state["recipe"] != self.recipe.json():
+            raise UserError("this state is of another recipe")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for hook in self.hooks:
+            hook.load_state_dict(state["techniques"][hook.spec.short], self.model)
+        self.order.set_state(state["generators"]["order"].cpu())
+        self.draws.set_state(state["generators"]["draws"].cpu())
+        self.history = [dict(entry) for entry in state["history"]]
+        self.status = state["status"]
+        self.seconds, self.images_seen = state["seconds"], state["images_seen"]
 
     def clean_batches(self) -> Iterator[Tensor]:
         """The training images once, in order, normalised and not augmented: (N, C, H, W) each."""

@@ -5,80 +5,13 @@ imports none of them, nor torch, so that a recipe can be checked and read anywhe
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
 
 from effcnn.errors import UserError, unknown
+from effcnn.techniques.specs import NO_TECHNIQUE, SPECS, Setting, Spec, positive
 
-NO_TECHNIQUE = ("none", "baseline")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting of a technique: default, where it comes from, and which values are allowed."""
-
-    default: float | int | str
-    source: str
-    allowed: Callable[[object], bool]
-    says: str  # `allowed` in words, for the error line
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What is known of a technique without importing it."""
-
-    short: str  # the paper's shorthand, lower case
-    word: str
-    about: str
-    settings: dict[str, Setting] = field(default_factory=dict)
-    sets_lr: bool = False  # then the recipe has no learning rate of its own
-
-    def __post_init__(self) -> None:
-        for name in (self.short, self.word):
-            if not re.fullmatch("[a-z][a-z0-9-]*", name) or name in NO_TECHNIQUE:
-                raise UserError(f"a technique cannot be named '{name}'; write noise, or my-noise-2")
-        for name, setting in self.settings.items():
-            if type(setting.default) not in (int, float, str):
-                raise UserError(f"{self.word}: the default of {name} must be int, float or str")
-
-
-def positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 < value < float("inf")
-
-
-# In canonical order: what changes the model, the batch, the loss, the optimizer, the schedule.
-SPECS: dict[str, Spec] = {
-    spec.short: spec
-    for spec in (
-        Spec(
-            "bp",
-            "blurpool",
-            "anti-aliased downsampling: a blur between dense max-pooling and subsampling",
-            {
-                "padding": Setting(
-                    "reflect",
-                    "Zhang 2019; the library the paper used pads with zeros",
-                    lambda value: value in ("reflect", "zero"),
-                    "reflect or zero",
-                ),
-                "layers": Setting(
-                    "all",
-                    "paper III.F: at the convolutional and the max-pooling layers",
-                    lambda value: value in ("all", "maxpool", "conv"),
-                    "all, maxpool or conv",
-                ),
-            },
-        ),
-        Spec(
-            "oc",
-            "one-cycle",
-            "one-cycle learning rate: up in the first half of training, down in the second",
-            {"max_lr": Setting(0.2, "the paper names none", positive, "a number above 0")},
-            sets_lr=True,
-        ),
-    )
-}
+__all__ = ["SPECS", "Setting", "Spec", "Technique", "canonical", "create", "find", "parse"]
+__all__ += ["positive"]
 
 _PAPERS_OWN = list(SPECS)
 _CLASSES: dict[str, type["Technique"]] = {}
@@ -117,7 +50,7 @@ class Technique:
         return []
 
     def change_batch(self, images, targets, generator):
-        """Return (images, targets) for this step; targets may become soft, (N, K) floats."""
+        """Return (images, targets) for this step: targets (N, K), each row sums to 1."""
         return images, targets
 
     def wrap_loss(self, loss):
@@ -138,6 +71,13 @@ class Technique:
     def finish(self, model, batches) -> None:
         """Change the weights after the last epoch; `batches()` iterates clean training images."""
 
+    def state_dict(self) -> dict:
+        """What a training that is resumed needs to go on: tensors, numbers, dicts of those."""
+        return {}
+
+    def load_state_dict(self, state: dict, model) -> None:
+        """Take up such a state again; `model` already has its weights."""
+
 
 def _module(spec: Spec) -> str:
     return f"{__name__}.{spec.word.replace('-', '_')}"
@@ -149,7 +89,7 @@ def find(name: str) -> Spec:
     for spec in SPECS.values():
         if wanted in (spec.short, spec.word):
             return spec
-    names = [name for spec in SPECS.values() for name in (spec.short, spec.word)]
+    names = dict.fromkeys(name for spec in SPECS.values() for name in (spec.short, spec.word))
     raise unknown("technique", name.strip(), names)
 
 
