@@ -1,5 +1,6 @@
 """The training loop. It knows hooks, not techniques; `effcnn.techniques` says what they are."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -165,7 +166,7 @@ class Trainer:
         if state["recipe"] != self.recipe.json():
             raise UserError("this state is of another recipe")
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep these
         for hook in self.hooks:
             hook.load_state_dict(state["techniques"][hook.spec.short], self.model)
         self.order.set_state(state["generators"]["order"].cpu())
