@@ -53,11 +53,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--holdout", type=_int, default=0, help="the last N validate (default: 0)")
     sub.add_argument("--seeds", default="0", help="0-2 is 0, 1, 2 (default: 0)")
     sub.add_argument("--keep-epochs", action="store_true", help="store weights of every epoch")
+    _use_flag(sub)
     _machine_flags(sub)
 
     sub = command("sweep", commands.sweep, "train the runs that a sweep file's cells still miss")
     sub.add_argument("file", type=Path, help="a TOML file as in sweeps/")
     sub.add_argument("--cells", nargs="+", metavar="CELL", help="only these (default: all)")
+    _use_flag(sub)
     _machine_flags(sub)
 
     sub = command("results", commands.show_results, "list the runs in the store")
@@ -76,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
 
     command("models", commands.show_models, "the ledger of the nine nets")
 
+    sub = command("techniques", commands.show_techniques, "what each technique does and touches")
+    sub.add_argument(
+        "names", nargs="*", metavar="TECHNIQUE", help="'bp(layers=conv)' (default: all)"
+    )
+    sub.add_argument("--model", nargs="+", metavar="NET", help="mnist-25k, say (default: two nets)")
+    _use_flag(sub)
+
     sub = command("run-notebook", commands.run_notebook, "execute a chapter with other parameters")
     sub.add_argument("notebook", type=Path, help="notebooks/shrinking.ipynb, say")
     sub.add_argument("output", type=Path, help="where the executed copy goes")
@@ -93,6 +102,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--profile", default="published", help="published, quick or full")
     sub.add_argument("--force", action="store_true", help="execute again what has not changed")
     return top
+
+
+def _use_flag(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--use", type=_folder, metavar="FILE.py", help="a file that defines techniques of your own"
+    )
 
 
 def _machine_flags(sub: argparse.ArgumentParser) -> None:
@@ -124,7 +139,7 @@ def _float(text: str) -> float:
 
 
 COMMANDS = (
-    *("train", "sweep", "results", "evaluate", "compare", "models"),
+    *("train", "sweep", "results", "evaluate", "compare", "models", "techniques"),
     *("run-notebook", "book"),
 )
 
@@ -137,6 +152,10 @@ def main(argv: list[str] | None = None) -> int:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
         args = parser().parse_args(argv or ["--help"])
+        if getattr(args, "use", None):
+            from effcnn import catalogue
+
+            catalogue.use(args.use)
         status = args.run(args)
         sys.stdout.flush()  # a closed pipe shows up here, not when Python exits
         return status

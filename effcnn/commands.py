@@ -158,6 +158,13 @@ def show_models(args: Namespace) -> int:
     return 0
 
 
+def show_techniques(args: Namespace) -> int:
+    from effcnn import catalogue
+
+    print(catalogue.text(args.names, args.model or catalogue.SMALL_NETS))
+    return 0
+
+
 def run_notebook(args: Namespace) -> int:
     from effcnn import book
 

@@ -1,5 +1,6 @@
 """The figures of the book, drawn with seaborn from tables of runs."""
 
+import math
 from contextlib import suppress
 
 import matplotlib.pyplot as plt
@@ -109,6 +110,74 @@ def shares_by_layer(layers: pd.DataFrame) -> Figure:
     axes.set(xlabel="share of all convolutions (%)", ylabel="layer")
     axes.legend(title=None, fontsize="small")
     return _finished(figure)
+
+
+def strip(runs: pd.DataFrame, paper: dict[tuple[str, str], float]) -> Figure:
+    """Every run as a dot, one row per technique; the paper's single number as a diamond.
+
+    Args:
+        runs: columns `panel` (the data set), `techniques`, `accuracy` (percent).
+        paper: accuracy by panel and technique; empty where ours may not stand beside it.
+    """
+    figure, axes, names = _rows(runs)
+    for panel, axis in axes.items():
+        part = runs[runs["panel"] == panel]
+        places = part["techniques"].map(names.index)
+        axis.scatter(part["accuracy"], places, s=36, color="C0", label="ours, one run")
+        for row, name in enumerate(names):
+            if (panel, name) in paper:
+                _diamond(axis, paper[panel, name], row)
+        axis.set(title=panel, xlabel="test accuracy (%)")
+    _legend(figure)
+    return _finished(figure)
+
+
+def forest(gains: pd.DataFrame) -> Figure:
+    """Gains over the baseline with their intervals, the paper's single gains as diamonds.
+
+    Args:
+        gains: columns `panel`, `techniques`, `gain` (an Estimate or None), `paper_gain` (points,
+            nan where the paper has none).
+    """
+    figure, axes, names = _rows(gains)
+    for panel, axis in axes.items():
+        for row in gains[gains["panel"] == panel].itertuples():
+            place = names.index(row.techniques)
+            if row.gain:
+                half = 0 if math.isnan(row.gain.half) else row.gain.half
+                axis.errorbar(row.gain.value, place, xerr=half, fmt="o", color="C0", label="ours")
+            if not math.isnan(row.paper_gain):
+                _diamond(axis, row.paper_gain, place)
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set(title=panel, xlabel="gain over the baseline (points)")
+    _legend(figure)
+    return _finished(figure)
+
+
+def _rows(table: pd.DataFrame) -> tuple[Figure, dict, list[str]]:
+    """One panel per data set, one row per technique, the first on top."""
+    panels, names = (list(dict.fromkeys(table[column])) for column in ("panel", "techniques"))
+    size = (WIDTH, 1.1 + 0.32 * len(names))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=size, layout="constrained", sharey=True, squeeze=False
+    )
+    axes.flat[0].set_yticks(range(len(names)), names)
+    axes.flat[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure, dict(zip(panels, axes.flat, strict=True)), names
+
+
+def _diamond(axis, value: float, place: int) -> None:
+    axis.scatter(value, place, marker="D", s=36, color="none", edgecolor="C1", label="paper")
+
+
+def _legend(figure: Figure) -> None:
+    """One legend above all panels, each label once."""
+    once = {}
+    for axis in figure.axes:
+        handles, labels = axis.get_legend_handles_labels()
+        once |= dict(zip(labels, handles, strict=True))
+    once = dict(sorted(once.items(), key=lambda entry: entry[0]))
+    figure.legend(once.values(), once, loc="outside upper right", ncols=len(once), fontsize="small")
 
 
 def _finished(figure: Figure) -> Figure:

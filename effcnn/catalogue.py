@@ -1,0 +1,87 @@
+"""What each technique does, and what it really touches in a given net."""
+
+import warnings
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from effcnn import measure, models
+from effcnn.errors import UserError
+from effcnn.techniques import SPECS, Technique, create, parse
+
+SMALL_NETS = ("mnist-1.5k-dw", "cifar10-143k-dw")
+
+# What a technique acts on, told by the hooks that it overrides.
+ACTS_ON = {
+    "change_model": "the net",
+    "change_batch": "each batch",
+    "wrap_loss": "the loss",
+    "wrap_optimizer": "the optimizer",
+    "learning_rate": "the learning rate",
+    "finish": "the weights after training",
+}
+
+
+def acts_on(name: str) -> str:
+    """What a technique changes, in words."""
+    kind = type(create(name)[0])
+    words = [
+        words
+        for hook, words in ACTS_ON.items()
+        if getattr(kind, hook) is not getattr(Technique, hook)
+    ]
+    return ", ".join(words) or "nothing"
+
+
+def touched(name: str, net: str) -> tuple[list[str], int, str]:
+    """What a technique with its settings, `bp(layers=conv)`, changes in a fresh net.
+
+    Args:
+        net: full name: mnist-1.5k-dw.
+    Returns: the names of the layers, the number of parameters added, and the warning that the
+        technique gave, or "".
+    Raises: UserError for an unknown technique, setting or net.
+    """
+    model = models.build(net)
+    before = measure.count_parameters(model)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layers = create(name)[0].change_model(model)
+    said = "; ".join(str(warning.message) for warning in caught)
+    return layers, measure.count_parameters(model) - before, said
+
+
+def text(names: list[str], nets: list[str]) -> str:
+    """The techniques `names` (all if empty) as a page of text, with what they touch in `nets`."""
+    blocks = []
+    for name in names or list(SPECS):
+        for spec, values in parse(name):
+            lines = [f"{spec.short}, {spec.word}: {spec.about}"]
+            given = f"{spec.short}({','.join(f'{key}={value}' for key, value in values.items())})"
+            lines.append(f"    changes {acts_on(spec.short)}")
+            for key, setting in spec.settings.items():
+                lines.append(f"    {key}={values[key]}  {setting.says}; default {setting.default}")
+                lines[-1] += f" ({setting.source})"
+            for net in nets:
+                layers, added, said = touched(given, net)
+                if layers:
+                    lines.append(f"    in {net}: {', '.join(layers)}; {added:,} parameters more")
+                elif said:
+                    lines.append(f"    in {net}: {said}")
+            blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def use(path: Path) -> None:
+    """Run a reader's file of techniques, so that recipes can name them. Raises `UserError`."""
+    if path.suffix != ".py" or not path.is_file():
+        raise UserError(f"there is no Python file {path} to take techniques from")
+    before = dict(SPECS)
+    spec = spec_from_file_location(path.stem, path)
+    try:
+        spec.loader.exec_module(module_from_spec(spec))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: {type(error).__name__}: {error}") from None
+    if all(spec is before.get(short) for short, spec in SPECS.items()):
+        raise UserError(f"{path} defines no technique; see 'Add a technique' in CONTRIBUTING.md")

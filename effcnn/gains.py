@@ -1,0 +1,181 @@
+"""Gains over a baseline: tables of techniques and combinations, ours beside the paper's."""
+
+import math
+
+import pandas as pd
+
+from effcnn import stats, techniques
+from effcnn.chapter import Number, origin
+from effcnn.errors import UserError
+from effcnn.results import Run, accuracies
+
+BASELINE = "baseline"
+RESOLVED = 0.05  # a gain is called one below this p-value, after Holm's correction
+
+
+def pick(runs: dict[str, list[Run]], prefix: str) -> dict[str, list[Run]]:
+    """The runs of the cells whose name starts with `prefix`, by what follows: bp+co+m, say."""
+    found = {name: group for name, group in runs.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): group for name, group in found.items()}
+
+
+def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) -> pd.DataFrame:
+    """Accuracy and gain over the baseline of each technique or combination, as numbers.
+
+    Args:
+        runs: the runs of one net, by techniques; one of them is `baseline`.
+        theirs: the paper's accuracies, by techniques.
+    Returns: one row per entry of `runs`: `techniques`, `n`, `diverged`, `ours` and `gain` (an
+        Estimate each, None where a run diverged), `p` (after Holm's correction over the table),
+        `verdict`, `paper` and `paper_gain` (nan where the paper has no number).
+    Raises: UserError if there is no baseline.
+    """
+    if BASELINE not in runs:
+        raise UserError(f"a table of gains needs a {BASELINE}; it has {', '.join(runs)}")
+    theirs = theirs or {}
+    rows = []
+    for name, group in runs.items():
+        lost = sum(run.record["status"] == "diverged" for run in group)
+        whole = not lost and not _diverged(runs[BASELINE])
+        gain = stats.difference(accuracies(group), accuracies(runs[BASELINE])) if whole else None
+        paper = theirs.get(name, math.nan)
+        rows.append(
+            {
+                "techniques": name,
+                "n": len(group),
+                "diverged": lost,
+                "ours": None if lost else stats.mean(accuracies(group)),
+                "gain": None if name == BASELINE else gain,
+                "paper": paper,
+                "paper_gain": paper - theirs.get(BASELINE, math.nan)
+                if name != BASELINE
+                else math.nan,
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["p"] = stats.holm([gain.p if gain else math.nan for gain in table["gain"]])
+    table["verdict"] = [_verdict(row) for row in table.itertuples()]
+    return table
+
+
+def _diverged(group: list[Run]) -> bool:
+    return any(run.record["status"] == "diverged" for run in group)
+
+
+def _verdict(row) -> str:
+    """What may be said of a gain, and no more."""
+    if row.techniques == BASELINE:
+        return "–"
+    if row.gain is None:
+        return "diverged"
+    if math.isnan(row.p):
+        return "one run" if row.n == 1 else "no spread"
+    if row.p >= RESOLVED:
+        return "not resolved"
+    return "better" if row.gain.value > 0 else "worse"
+
+
+def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
+    """The table of `gains` for a page: each number of ours with its origin, the paper's beside."""
+    rows = []
+    with_paper = not table["paper"].isna().all()
+    for row in table.itertuples():
+        group, base = runs[row.techniques], runs[BASELINE]
+        entry = {"Techniques": _name(row.techniques)}
+        text = row.ours.text() if row.ours else f"diverged {row.diverged} of {row.n}"
+        if with_paper:
+            entry["Paper (%)"] = number(row.paper)
+        entry["Ours (%)"] = Number(text, origin(group))
+        if with_paper:
+            entry["Paper's gain"] = number(row.paper_gain, "+")
+        entry["Our gain"] = "–"
+        if row.gain:
+            source = f"{origin(group)}; minus {origin(base)}"
+            entry["Our gain"] = Number(row.gain.text("+"), source)
+        entry["Verdict"] = row.verdict
+        entry["Parameters"] = f"{group[0].record['costs']['params']:,}"
+        entry["Runs"] = str(row.n)
+        rows.append(entry)
+    return pd.DataFrame(rows)
+
+
+def reading(table: pd.DataFrame, profile: str) -> str:
+    """How to read a table of `gains`, as Markdown."""
+    if profile == "quick":
+        return (
+            "**Not the results.** Here the MNIST net saw the sample for a moment; the CIFAR-10 "
+            "rows are the published runs, because CIFAR-10 is not embedded."
+        )
+    if table["n"].min() == 1:
+        return (
+            "**One run each.** A gain is the difference of two single runs, so it has no interval. "
+            "At a constant rate the last epoch of either may be lucky or unlucky: read no "
+            "ranking from this table, and no gain of a few tenths of a point."
+        )
+    return (
+        "A gain is the difference of two means, with Welch's 95% interval. It is called better or "
+        f"worse where its p-value, after Holm's correction for the table, is below {RESOLVED}."
+    )
+
+
+def largest(table: pd.DataFrame) -> tuple[str, stats.Estimate] | None:
+    """The techniques with the largest gain, and that gain; None where every row diverged."""
+    known = [(row.techniques, row.gain) for row in table.itertuples() if row.gain]
+    return max(known, key=lambda entry: entry[1].value, default=None)
+
+
+def steps(table: pd.DataFrame, runs: dict[str, list[Run]], base: str) -> pd.DataFrame:
+    """What techniques add to the combination `base`: `added`, `paper` and `ours` (or None)."""
+    theirs = dict(zip(table["techniques"], table["paper"], strict=True))
+    rows = []
+    for name in table["techniques"]:
+        added = [part for part in name.split("+") if part not in base.split("+")]
+        if name in (BASELINE, base):
+            continue
+        whole = not (_diverged(runs[name]) or _diverged(runs[base]))
+        ours = stats.difference(accuracies(runs[name]), accuracies(runs[base])) if whole else None
+        rows.append({"added": "+".join(added), "paper": theirs[name] - theirs[base], "ours": ours})
+    return pd.DataFrame(rows)
+
+
+def _name(text: str) -> str:
+    """A technique alone with its word, a combination as it is: it would be too long."""
+    if text == BASELINE or "+" in text:
+        return f"`{text}`"
+    return f"`{text}` {techniques.find(text).word}"
+
+
+def number(value: float, sign: str = "") -> str:
+    """`83.16`, or `+3.26` with `sign="+"`; a dash for nan."""
+    return "–" if math.isnan(value) else f"{value:{sign}.2f}".replace("-", "−")
+
+
+def single_runs(runs: dict[str, list[Run]]) -> pd.DataFrame:
+    """One row per finished run, for plots: `techniques`, `seed`, `accuracy` (percent)."""
+    return pd.DataFrame(
+        [
+            (name, run.recipe.seed, run.record["test"]["accuracy"])
+            for name, group in runs.items()
+            for run in group
+            if run.record["status"] == "finished"
+        ],
+        columns=["techniques", "seed", "accuracy"],
+    )
+
+
+def summed(table: pd.DataFrame, singles: pd.DataFrame, column: str) -> list[float]:
+    """For each combination of `table` the sum of its parts' single gains, from `singles`.
+
+    Args:
+        column: `paper_gain`, or `gain` for ours.
+    Returns: one number per row; nan where a part has no gain of its own.
+    """
+    alone = {
+        name: getattr(gain, "value", gain)
+        for name, gain in zip(singles["techniques"], singles[column], strict=True)
+        if gain is not None
+    }
+    return [
+        math.nan if name == BASELINE else sum(alone.get(part, math.nan) for part in name.split("+"))
+        for name in table["techniques"]
+    ]

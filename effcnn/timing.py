@@ -1,0 +1,59 @@
+"""What one optimizer step costs with a technique, measured here and now."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from effcnn import models
+from effcnn.data import Data, Split
+from effcnn.recipe import Recipe
+from effcnn.train import Trainer
+
+
+def step_seconds(
+    recipes: dict[str, Recipe],
+    repeats: int = 5,
+    *,
+    device: str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Median seconds of an optimizer step of each recipe, on random images.
+
+    The recipes take turns, so that a machine that slows down slows all of them down. The first
+    turn is a warm-up and does not count. A step is batch, augmentation, techniques, forward,
+    backward and update; evaluation is not part of it.
+
+    Args:
+        recipes: by any name.
+        repeats: turns that count.
+    """
+    trainers = {name: Trainer(recipe, _random(recipe), device) for name, recipe in recipes.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in recipes}
+    for _ in range(repeats + 1):
+        for name, trainer in trainers.items():
+            trainer.model.train()
+            batch = torch.arange(trainer.recipe.batch_size, device=trainer.device)
+            _wait(trainer.device)
+            started = clock()
+            trainer.step(batch, 0)
+            _wait(trainer.device)
+            seconds[name].append(clock() - started)
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+def _random(recipe: Recipe) -> Data:
+    """One batch of noise in the size of the recipe's images: what they show costs nothing."""
+    traits = models.FAMILIES[models.family(recipe.dataset)]
+    shape = (recipe.batch_size, traits.channels, traits.size, traits.size)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.randint(traits.classes, shape[:1], generator=generator)
+    half = (0.5,) * traits.channels
+    return Data(Split(images, labels), None, Split(images, labels), half, half)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,152 @@
+"""Gains over a baseline: hand-made runs, Welch and Holm from SciPy, figures, steps in time."""
+
+import itertools
+import math
+
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from effcnn import gains, plots, results, stats, timing
+from effcnn.errors import UserError
+from effcnn.recipe import Recipe
+
+ACCURACIES = {
+    "baseline": [79.0, 80.0, 81.0],
+    "bp": [83.0, 84.0, 85.0],
+    "m": [70.0, 71.0, 72.5],
+    "bp+m": [80.0, 80.5, 81.5],
+}
+PAPER = {"baseline": 79.9, "bp": 83.16, "bp+m": 84.0}
+
+
+@pytest.fixture
+def runs(record, tmp_path):
+    return {
+        name: [
+            results.Run(
+                tmp_path, Recipe.make("cifar10", "143k-dw", name, seed=seed), record(accuracy)
+            )
+            for seed, accuracy in enumerate(group)
+        ]
+        for name, group in ACCURACIES.items()
+    }
+
+
+def test_gains_by_welch_and_holm(runs):
+    table = gains.gains(runs, PAPER).set_index("techniques")
+    assert [table["ours"][name].value for name in ACCURACIES] == pytest.approx(
+        [80, 84, 213.5 / 3, 242 / 3]
+    )
+    assert table["gain"]["baseline"] is None
+    raw = {}
+    for name in ("bp", "m", "bp+m"):
+        welch = scipy_stats.ttest_ind(ACCURACIES[name], ACCURACIES["baseline"], equal_var=False)
+        raw[name] = welch.pvalue
+        gap = table["gain"][name]
+        assert (gap.low, gap.high) == pytest.approx(tuple(welch.confidence_interval()))
+    order = sorted(raw, key=raw.get)  # Holm by hand: times 3, 2, 1
+    assert [table["p"][name] for name in order] == pytest.approx(
+        [min(1, factor * raw[name]) for factor, name in zip((3, 2, 1), order, strict=True)]
+    )
+    assert dict(table["verdict"]) == {
+        **{"baseline": "–", "bp": "better", "m": "worse", "bp+m": "not resolved"}
+    }
+    assert table["paper_gain"]["bp"] == pytest.approx(3.26)
+    assert math.isnan(table["paper_gain"]["m"])
+    assert math.isnan(table["paper_gain"]["baseline"])
+
+
+def test_single_runs_have_a_gain_but_no_verdict(runs):
+    table = gains.gains({name: group[:1] for name, group in runs.items()})
+    assert list(table["verdict"]) == ["–", *["one run"] * 3]
+    assert [gap.text("+") for gap in table["gain"][1:]] == ["+4.00", "−9.00", "+1.00"]
+    assert gains.largest(table) == ("bp", table["gain"][1])
+    assert gains.reading(table, "published").startswith("**One run each.**")
+
+
+def test_a_diverged_run_takes_its_row_out_and_a_diverged_baseline_all(runs, record, tmp_path):
+    lost = results.Run(tmp_path, runs["m"][0].recipe, record(None))
+    table = gains.gains({**runs, "m": [lost, *runs["m"][1:]]}, PAPER)
+    assert list(table["diverged"]) == [0, 0, 1, 0]
+    assert (table["ours"][2], table["gain"][2], table["verdict"][2]) == (None, None, "diverged")
+    assert repr(gains.shown(table, runs)["Ours (%)"][2]) == "diverged 1 of 3"
+    assert not gains.gains({**runs, "baseline": [lost]})["gain"].any()
+    assert gains.largest(gains.gains({**runs, "baseline": [lost]})) is None
+    assert gains.steps(table, {**runs, "m": [lost]}, "m")["ours"].tolist() == [None, None]
+    with pytest.raises(UserError, match="needs a baseline; it has bp, m"):
+        gains.gains({"bp": runs["bp"], "m": runs["m"]})
+
+
+def test_shown_puts_the_papers_numbers_beside_ours(runs):
+    table = gains.gains(runs, PAPER)
+    first, second, third, fourth = gains.shown(table, runs).to_dict("records")
+    assert first["Techniques"] == "`baseline`"
+    assert second["Techniques"] == "`bp` blurpool"
+    assert fourth["Techniques"] == "`bp+m`"
+    assert (second["Paper (%)"], second["Paper's gain"]) == ("83.16", "+3.26")
+    assert (third["Paper (%)"], third["Paper's gain"]) == ("–", "–")
+    assert repr(second["Ours (%)"]) == "84.00 ± 2.48"  # t(2) = 4.303, s = 1
+    assert repr(second["Our gain"]) == "+4.00 ± 2.27"  # t(4) = 2.776, s = 1
+    assert "minus cifar10/143k-dw/baseline: mean of 3 runs" in second["Our gain"].origin
+    assert first["Our gain"] == "–"
+    assert "Paper (%)" not in gains.shown(gains.gains(runs), runs)
+
+
+def test_sums_of_parts_and_steps(runs):
+    table = gains.gains(runs, PAPER)
+    alone = gains.gains({name: runs[name] for name in ("baseline", "bp", "m")}, PAPER)
+    ours = gains.summed(table, alone, "gain")
+    assert math.isnan(ours[0])
+    assert ours[3] == pytest.approx(4 + (213.5 / 3 - 80))
+    assert math.isnan(gains.summed(table, alone, "paper_gain")[3])  # no number for m
+    steps = gains.steps(table, runs, "bp")
+    assert list(steps["added"]) == ["m", "m"]  # of `m` and of `bp+m`
+    assert steps["paper"][1] == pytest.approx(84.0 - 83.16)
+    assert steps["ours"][1].value == pytest.approx(242 / 3 - 84)
+
+
+def test_pick_takes_cells_by_the_start_of_their_name(runs):
+    cells = {"table-4/mnist-bp": runs["bp"], "table-4/cifar10-bp+m": runs["bp+m"]}
+    assert gains.pick(cells, "table-4/cifar10-") == {"bp+m": runs["bp+m"]}
+
+
+def test_luck_is_the_reach_of_a_difference_of_two_single_runs():
+    values = [83.81, 84.18, 84.19]
+    spread = pd.Series(values).std()
+    assert stats.luck(values) == pytest.approx(4.302652729911275 * spread * math.sqrt(2))
+    assert math.isnan(stats.luck([84.0]))
+
+
+def test_figures_draw_every_run_and_the_papers_number(runs):
+    points = gains.single_runs(runs).assign(panel="CIFAR-10")
+    axis = plots.strip(points, {("CIFAR-10", "bp"): 83.16}).axes[0]
+    assert axis.get_xlabel() == "test accuracy (%)"
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(ACCURACIES)
+    dots, diamond = axis.collections
+    assert sorted(map(tuple, dots.get_offsets())) == sorted(
+        (accuracy, row) for row, group in enumerate(ACCURACIES.values()) for accuracy in group
+    )
+    assert list(map(tuple, diamond.get_offsets())) == [(83.16, 1)]
+    table = gains.gains(runs, PAPER).assign(panel="CIFAR-10")
+    figure = plots.forest(table[1:])
+    assert figure.axes[0].get_xlabel() == "gain over the baseline (points)"
+    assert [text.get_text() for text in figure.legends[0].texts] == ["ours", "paper"]
+
+
+def test_steps_take_turns_and_the_warm_up_does_not_count():
+    ticks = itertools.count()
+    cost = {"a": 1.0, "b": 3.0}
+
+    def clock():
+        """Each turn takes its recipe's time, but 100 times that in the first."""
+        turn, ended = divmod(next(ticks), 2)
+        slow = 100 if turn < 2 else 1
+        return ended * slow * cost["ab"[turn % 2]]
+
+    recipes = {
+        name: Recipe.make("mnist-sample", "1.5k-dw", text, epochs=2)
+        for name, text in (("a", ""), ("b", "oc"))
+    }
+    assert timing.step_seconds(recipes, 3, clock=clock) == cost
+    assert next(ticks) == 2 * 2 * 4
