@@ -9,6 +9,7 @@ import time
 import warnings
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from effcnn.cells import checkout
 from effcnn.chapter import PROFILES
@@ -51,14 +52,15 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
     root = checkout() or Path.cwd()
     started = time.perf_counter()
     try:
-        papermill.execute_notebook(
-            str(source),
-            str(output),
-            values,
-            kernel_name="python3",
-            cwd=str(root),
-            config=_kernel_config(),
-        )
+        with TemporaryDirectory() as sockets:
+            papermill.execute_notebook(
+                str(source),
+                str(output),
+                values,
+                kernel_name="python3",
+                cwd=str(root),
+                config=_kernel_config(sockets),
+            )
     except PapermillExecutionError as error:
         reason = (str(error.evalue).strip().splitlines() or [""])[0]
         raise UserError(
@@ -148,11 +150,17 @@ def _render(root: Path) -> Path:
     return root / "_build" / "html" / "index.html"
 
 
-def _kernel_config():
-    """Talk to the kernel by files where the system can: TCP is open to other users."""
+def _kernel_config(folder: str):
+    """Talk to the kernel by files where the system can: TCP is open to other users.
+
+    They lie in a folder of their own: in the working folder two chapters that are executed at once
+    would talk to each other's kernels.
+    """
     from traitlets.config import Config
 
-    return Config({"KernelManager": {"transport": "tcp" if sys.platform == "win32" else "ipc"}})
+    if sys.platform == "win32":
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def _need_tools() -> None:

@@ -125,7 +125,7 @@ def test_batchnorm_pass_of_the_averaged_net(run, sample):
 
 
 def test_clean_images_whatever_the_net_was_trained_on(small, sample):
-    recipe = small("swa(start=0.5)+co+bp", augment="crop", **FLAGS | {"epochs": 2})
+    recipe = small("swa(start=0.5)+bp+se+co+m+sam", augment="crop", **FLAGS | {"epochs": 2})
     blind = dataclasses.replace(sample, test=None)  # training has no way to see a test image
     _, _, late = train(recipe, blind)
     expected = torch.cat(clean_batches(sample, 48))
