@@ -1,5 +1,7 @@
 """Cutout: one square of every training image, at a random place, is set to zero."""
 
+from numbers import Integral
+
 import torch
 from torch import Generator, Tensor
 
@@ -29,7 +31,7 @@ def cutout_batch(images: Tensor, length: int = 10, *, generator: Generator) -> T
     if images.dim() != 4:
         raise UserError(f"cutout takes images (N, C, H, W); these are {tuple(images.shape)}")
     sizes = images.shape[2:]
-    if not isinstance(length, int) or not 1 <= length <= min(sizes):
+    if not isinstance(length, Integral) or not 1 <= length <= min(sizes):
         raise UserError(
             f"cutout length is {length}; for images of {sizes[0]}x{sizes[1]} pixels it must be a "
             f"whole number from 1 to {min(sizes)}"

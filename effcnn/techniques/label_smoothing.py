@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from effcnn.errors import UserError
 from effcnn.techniques import SPECS, Technique
+from effcnn.techniques.targets import soft_targets
 
 
 def smooth_labels(
@@ -14,8 +14,8 @@ def smooth_labels(
 ) -> Tensor:
     """Move the share `smoothing` of every target to all classes alike.
 
-    Integers are class numbers and floats are soft targets, whatever their shape. Mixed targets may
-    be smoothed, and smoothed ones mixed: the order makes no difference.
+    Integers are class numbers and floats are soft targets: the dtype decides, not the shape. Mixed
+    targets may be smoothed, and smoothed ones mixed: the order makes no difference.
 
     Args:
         targets: (N,) class numbers, or (N, K) soft targets whose rows sum to 1.
@@ -23,7 +23,8 @@ def smooth_labels(
         num_classes: K, for class numbers only.
     Returns: (N, K), rows sum to 1; the true class of a hard label gets 1 - s + s / K, the others
         s / K. The dtype of soft targets is kept; class numbers become float32.
-    Raises: UserError for a smoothing outside 0..1, and for class numbers without `num_classes`.
+    Raises: UserError for a smoothing outside 0..1, for class numbers without `num_classes`, and for
+        targets of another shape than their dtype says.
     Source: Szegedy et al. 2016, arXiv:1512.00567; the same as torch's `label_smoothing`.
 
     >>> import torch
@@ -32,11 +33,8 @@ def smooth_labels(
     """
     if not 0 <= smoothing <= 1:
         raise UserError(f"label smoothing is {smoothing}; it must be a number from 0 to 1")
-    if not targets.is_floating_point():
-        if num_classes is None:
-            raise UserError("smooth_labels needs num_classes for class numbers; give it")
-        targets = F.one_hot(targets, num_classes).float()
-    return (1 - smoothing) * targets + smoothing / targets.shape[1]
+    soft = soft_targets(targets, num_classes)
+    return (1 - smoothing) * soft + smoothing / soft.shape[1]
 
 
 class LabelSmoothing(Technique, spec=SPECS["ls"]):

@@ -1,11 +1,11 @@
 """Mixup: every training image and its target are mixed with those of another one."""
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from effcnn.errors import UserError
 from effcnn.techniques import SPECS, Technique
+from effcnn.techniques.targets import soft_targets
 
 
 def mixup_batch(
@@ -18,8 +18,8 @@ def mixup_batch(
 ) -> tuple[Tensor, Tensor]:
     """Mix a batch with a shuffled copy of itself, once per optimizer step.
 
-    One weight is drawn for the whole batch. Integers are class numbers and floats are soft targets,
-    whatever their shape.
+    One weight is drawn for the whole batch. Integers are class numbers and floats are soft targets:
+    the dtype decides, not the shape.
 
     Args:
         images: (N, C, H, W), floating point.
@@ -28,14 +28,12 @@ def mixup_batch(
         num_classes: K, for class numbers only.
         generator: draws the weight and the partners.
     Returns: the mixed images, and targets (N, K); the inputs are left unchanged.
-    Raises: UserError for a negative alpha, and for class numbers without `num_classes`.
+    Raises: UserError for a negative alpha, for class numbers without `num_classes`, and for targets
+        of another shape than their dtype says.
     Source: Zhang et al. 2018, arXiv:1710.09412; their alpha is 0.2 for ImageNet and 1 for CIFAR-10.
     """
-    if not targets.is_floating_point():
-        if num_classes is None:
-            raise UserError("mixup_batch needs num_classes for class numbers; give it")
-        targets = F.one_hot(targets, num_classes).float()
-    return mixup(images, targets, *draw_mixup(len(images), alpha, generator))
+    soft = soft_targets(targets, num_classes)
+    return mixup(images, soft, *draw_mixup(len(images), alpha, generator))
 
 
 def draw_mixup(n: int, alpha: float, generator: Generator) -> tuple[float, Tensor]:
@@ -45,8 +43,8 @@ def draw_mixup(n: int, alpha: float, generator: Generator) -> tuple[float, Tenso
     partners = torch.randperm(n, generator=generator, device=generator.device)
     if alpha == 0:
         return 1.0, partners
-    # A Dirichlet distribution over two is a Beta distribution. In float32 both parts of a small
-    # alpha may underflow to zero.
+    # A Dirichlet distribution over two is a Beta distribution. Weights close to 1, as a small alpha
+    # gives them, need float64.
     both = torch.full((2,), alpha, dtype=torch.float64, device=generator.device)
     return torch._sample_dirichlet(both, generator=generator)[0].item(), partners
 

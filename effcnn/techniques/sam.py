@@ -33,8 +33,17 @@ class SAM(Optimizer):
     Source: Foret et al. 2021, arXiv:2010.01412; ASAM: Kwon et al. 2021, arXiv:2102.11600. Composer
         feeds BatchNorm twice, and restores the weights by subtraction.
 
-    >>> optimizer = SAM(torch.optim.SGD(net.parameters(), lr=0.1), model=net)
-    >>> loss = optimizer.step(closure)  # zero_grad, forward, backward; returns the loss
+    >>> weight = nn.Parameter(torch.ones(1))
+    >>> optimizer = SAM(torch.optim.SGD([weight], lr=0.1), rho=0.5)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (weight**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> optimizer.step(closure).item()
+    1.0
+    >>> weight.data  # the gradient is 3: that of 1.5
+    tensor([0.7000])
     """
 
     def __init__(
@@ -55,29 +64,31 @@ class SAM(Optimizer):
         super().__init__(optimizer.param_groups, optimizer.defaults)
         self.base, self.rho, self.interval, self.adaptive = optimizer, rho, interval, adaptive
         self.model, self.steps = model, 0
-        self._share()
+        self._share(optimizer)
+        optimizer.register_load_state_dict_post_hook(self._share)  # which gives it new ones
 
-    def _share(self) -> None:
-        self.param_groups, self.state = self.base.param_groups, self.base.state
+    def _share(self, optimizer: Optimizer) -> None:
+        self.param_groups, self.state = optimizer.param_groups, optimizer.state
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.base.zero_grad(set_to_none)
 
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor:
         """One step. `closure` clears the gradients, computes the loss and its gradients.
 
         Returns: the loss at the weights before the step, from the first pass.
+        Raises: UserError without a closure. If the closure raises, the weights are as before.
         """
         if closure is None:
             raise UserError("SAM looks at the loss twice: give step a closure that computes it")
         closure = torch.enable_grad()(closure)
-        self.steps += 1
-        twice = self.rho > 0 and self.steps % self.interval == 0
+        twice = self.rho > 0 and (self.steps + 1) % self.interval == 0
         draws = self._draws() if twice else None
         loss = closure()
         if twice:
             self._look_nearby(closure, draws)
         self.base.step()
+        self.steps += 1
         return loss
 
     def _look_nearby(self, closure: Callable[[], Tensor], draws: list[Tensor]) -> None:
@@ -90,13 +101,13 @@ class SAM(Optimizer):
         if self.adaptive:
             gradients = [g * p.detach().abs() for g, p in zip(gradients, weights, strict=True)]
         kept = [p.detach().clone() for p in weights]
-        norms = [m for m in self._norms() if m.track_running_stats]
+        norms = self._norms()
         try:
             with torch.no_grad():
                 torch._foreach_add_(weights, gradients, alpha=self.rho / norm)
             for module in norms:
                 module.track_running_stats = False  # then it uses the batch's, and keeps nothing
-            self._draws(draws)
+            self._repeat(draws)
             closure()
         finally:
             for module in norms:
@@ -105,18 +116,21 @@ class SAM(Optimizer):
                 torch._foreach_copy_(weights, kept)
 
     def _norms(self) -> list[nn.Module]:
-        modules = self.model.modules() if self.model else ()
-        return [module for module in modules if isinstance(module, _BatchNorm)]
+        """The BatchNorm layers that keep running statistics."""
+        modules = () if self.model is None else self.model.modules()
+        return [m for m in modules if isinstance(m, _BatchNorm) and m.track_running_stats]
 
-    def _draws(self, state: list[Tensor] | None = None) -> list[Tensor]:
-        """The states of PyTorch's global generators, which dropout draws from; set if given."""
+    def _draws(self) -> list[Tensor]:
+        """The states of PyTorch's global generators, which dropout draws from."""
         device = self.param_groups[0]["params"][0].device
-        on_gpu = device.type == "cuda"
-        if state:
-            torch.set_rng_state(state[0])
-            if on_gpu:
-                torch.cuda.set_rng_state(state[1], device)
-        return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if on_gpu else [])]
+        on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+        return [torch.get_rng_state(), *on_gpu]
+
+    def _repeat(self, draws: list[Tensor]) -> None:
+        """Let the generators draw once more what they drew from these states on."""
+        torch.set_rng_state(draws[0])
+        for state in draws[1:]:
+            torch.cuda.set_rng_state(state, self.param_groups[0]["params"][0].device)
 
     def state_dict(self) -> dict:
         """The base optimizer's state and the number of steps."""
@@ -125,7 +139,6 @@ class SAM(Optimizer):
     def load_state_dict(self, state: dict) -> None:
         self.base.load_state_dict(state["base"])
         self.steps = state["steps"]
-        self._share()  # the base has new ones now
 
 
 class SharpnessAware(Technique, spec=SPECS["sam"]):
