@@ -120,11 +120,12 @@ SPECS: dict[str, Spec] = {
             "mixup",
             "each training image and its label are mixed with those of another one",
             {
+                # Below 0.01 float64 cannot draw from this Beta distribution.
                 "alpha": Setting(
                     0.2,
                     "Zhang et al. 2018 for ImageNet; the paper names none",
-                    at_least(0),
-                    "a number from 0",
+                    lambda value: value == 0 or 0.01 <= value < float("inf"),
+                    "0, or a number from 0.01",
                 )
             },
         ),

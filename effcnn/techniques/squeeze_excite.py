@@ -36,7 +36,7 @@ class SqueezeExcite2d(nn.Module):
         # One axis of pixels: PyTorch sums over two axes several times more slowly.
         pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H * W, C), a view
         gate = self.expand(self.squeeze(pixels.mean(1)).relu()).sigmoid()  # (N, C)
-        scaled = pixels * gate.to(x.dtype)[:, None]
+        scaled = pixels * gate[:, None]
         return scaled.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
@@ -46,8 +46,9 @@ def apply_squeeze_excite(
     """Gate the output of each convolution block of `model`, in place.
 
     A block is a convolution whose next sibling is a BatchNorm of its output; depth-wise ones are
-    left out, so a depth-wise separable block is gated once, after its point-wise part. The gate
-    stands before the BatchNorm. It starts near 1/2, which that BatchNorm undoes.
+    left out, so a depth-wise separable block is gated once, after its point-wise part. Siblings are
+    in the order in which the net defines them: name the `layers` where it calls them in another.
+    The gate stands before the BatchNorm. It starts near 1/2, which that BatchNorm undoes.
 
     The gate becomes the submodule `se` of the convolution, which applies it by a forward hook:
     parameters, `state_dict` keys and types of all layers stay, so it makes no difference whether
