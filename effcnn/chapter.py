@@ -80,7 +80,10 @@ def note(profile: str) -> str:
         )
     if profile == "full":
         return "**Full profile.** Runs that were missing were trained on this machine."
-    return "**Published profile.** The runs on this page come from `results/`."
+    return (
+        "**Published profile.** The runs on this page come from `results/`. Those of the cells "
+        "`preview…` are previews, one run each, until the full grid replaces them."
+    )
 
 
 def runs(

@@ -108,9 +108,9 @@ def reading(table: pd.DataFrame, profile: str) -> str:
         )
     if table["n"].min() == 1:
         return (
-            "**One run each.** A gain is the difference of two single runs, so it has no interval. "
-            "At a constant rate the last epoch of either may be lucky or unlucky: read no "
-            "ranking from this table, and no gain of a few tenths of a point."
+            "**Previews, one run each.** A gain is the difference of two single runs, so it has no "
+            "interval. At a constant rate the last epoch of either may be lucky or unlucky: read "
+            "no ranking from this table, and no gain of a few tenths of a point."
         )
     return (
         "A gain is the difference of two means, with Welch's 95% interval. It is called better or "

@@ -46,7 +46,9 @@ def macs(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def ledger(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
-    """The leaf modules of `model` in the order in which they run on one image (C, H, W).
+    """The layers of `model` in the order in which they end on one image (C, H, W).
+
+    These are the modules without children, and convolutions: one with a gate ends after it.
 
     The receptive field follows kernel sizes and strides, and may exceed the image; after global
     pooling it is the whole image. A blur after max-pooling is not counted. Depth-wise, point-wise
@@ -65,12 +67,14 @@ def ledger(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
             field, jump = field + (size - 1) * jump, jump * stride
         if isinstance(module, nn.Conv2d):
             work = module.weight.numel() * output.shape[2] * output.shape[3]
+        elif isinstance(module, nn.Linear):
+            work = module.weight.numel()
         rows.append(
             Layer(
                 name,
                 _kind(module),
                 tuple(output.shape[1:]),
-                count_parameters(module),
+                sum(p.numel() for p in module.parameters(recurse=False)),
                 work,
                 field,
                 inputs[0].numel(),
@@ -80,7 +84,7 @@ def ledger(model: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
     handles = [
         module.register_forward_hook(lambda m, i, o, name=name: record(name, m, i, o))
         for name, module in model.named_modules()
-        if not list(module.children())
+        if isinstance(module, nn.Conv2d) or not list(module.children())
     ]
     try:
         _forward_one(model, shape)

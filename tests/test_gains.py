@@ -62,7 +62,7 @@ def test_single_runs_have_a_gain_but_no_verdict(runs):
     assert list(table["verdict"]) == ["–", *["one run"] * 3]
     assert [gap.text("+") for gap in table["gain"][1:]] == ["+4.00", "−9.00", "+1.00"]
     assert gains.largest(table) == ("bp", table["gain"][1])
-    assert gains.reading(table, "published").startswith("**One run each.**")
+    assert gains.reading(table, "published").startswith("**Previews, one run each.**")
 
 
 def test_a_diverged_run_takes_its_row_out_and_a_diverged_baseline_all(runs, record, tmp_path):

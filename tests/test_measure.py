@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from effcnn import ledger, measure, models, paper
+from effcnn.techniques.squeeze_excite import apply_squeeze_excite
 
 nine = pytest.mark.parametrize("name", models.names())
 
@@ -180,3 +181,17 @@ def test_ledger_of_the_nine_nets():
     assert list(layers["shape"][:1]) == ["8×28×28"]
     assert layers["macs"].sum() == first["macs"]
     assert layers["sees"].iloc[-1] == 28
+
+
+@pytest.mark.parametrize("name", ["mnist-1.5k-dw", "cifar10-143k-dw"])
+def test_a_gated_net_loses_nothing_in_the_ledger(name):
+    model = models.build(name)
+    plain = [row.name for row in measure.ledger(model, size(name))]
+    gated = apply_squeeze_excite(model)
+    rows = measure.ledger(model, size(name))
+    assert set(plain) < {row.name for row in rows}
+    assert {row.name for row in rows if row.kind == "Linear"} == {
+        f"{conv}.se.{part}" for conv in gated for part in ("squeeze", "expand")
+    }
+    assert sum(row.params for row in rows) == measure.count_parameters(model)
+    assert sum(row.macs for row in rows) == measure.macs(model, size(name))

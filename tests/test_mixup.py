@@ -85,8 +85,10 @@ def test_small_alphas_mix_little():
     assert ((draws >= 0) & (draws <= 1)).all()  # nor NaN
     assert draws.max() > 1 - 1e-9  # in float32 there is nothing between 1 - 6e-8 and 1
     share = stats.beta(0.01, 0.01).cdf(0.99) - stats.beta(0.01, 0.01).cdf(0.01)
-    between = sum(0.01 < lam < 0.99 for lam in weights(0.01))
-    assert stats.binomtest(between, 4000, share).pvalue > 0.001
+    smallest = weights(0.01, 20_000)
+    assert all(0 <= lam <= 1 for lam in smallest)
+    between = sum(0.01 < lam < 0.99 for lam in smallest)
+    assert stats.binomtest(between, 20_000, share).pvalue > 0.001
 
 
 def test_every_permutation_equally_often():
