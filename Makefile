@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # More options for pip, an index for example; the README has one.
 PIP_FLAGS ?=
+# Of the book: published, quick or full.
+PROFILE ?= published
 
 # Touched last, so that an install that was interrupted is done again.
 READY := .venv/.installed
@@ -13,7 +15,7 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
 
 book: $(READY)  ## execute every notebook and render the book
-	.venv/bin/python -m effcnn book
+	.venv/bin/python -m effcnn book --profile $(PROFILE)
 
 test: $(READY)  ## run the tests
 	.venv/bin/python -m pytest

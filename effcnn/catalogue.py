@@ -1,11 +1,13 @@
 """What each technique does, and what it really touches in a given net."""
 
+import sys
 import warnings
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 
 from effcnn import measure, models
-from effcnn.errors import UserError
+from effcnn.errors import UserError, unknown
 from effcnn.techniques import SPECS, Technique, create, parse
 
 SMALL_NETS = ("mnist-1.5k-dw", "cifar10-143k-dw")
@@ -50,12 +52,15 @@ def touched(name: str, net: str) -> tuple[list[str], int, str]:
     return layers, measure.count_parameters(model) - before, said
 
 
-def text(names: list[str], nets: list[str]) -> str:
-    """The techniques `names` (all if empty) as a page of text, with what they touch in `nets`."""
+def text(chosen: list[str], nets: list[str]) -> str:
+    """The techniques `chosen` (all if empty) as a page of text, with what they touch in `nets`."""
     blocks = []
-    for name in names or list(SPECS):
+    for name in chosen or list(SPECS):
+        if not parse(name):
+            raise unknown("technique", name, SPECS)
         for spec, values in parse(name):
-            lines = [f"{spec.short}, {spec.word}: {spec.about}"]
+            names = ", ".join(dict.fromkeys((spec.short, spec.word)))
+            lines = [f"{names}: {spec.about}"]
             given = f"{spec.short}({','.join(f'{key}={value}' for key, value in values.items())})"
             lines.append(f"    changes {acts_on(spec.short)}")
             for key, setting in spec.settings.items():
@@ -64,7 +69,8 @@ def text(names: list[str], nets: list[str]) -> str:
             for net in nets:
                 layers, added, said = touched(given, net)
                 if layers:
-                    lines.append(f"    in {net}: {', '.join(layers)}; {added:,} parameters more")
+                    more = f"{added:,}" if added else "no"
+                    lines.append(f"    in {net}: {', '.join(layers)}; {more} parameters more")
                 elif said:
                     lines.append(f"    in {net}: {said}")
             blocks.append("\n".join(lines))
@@ -76,12 +82,18 @@ def use(path: Path) -> None:
     if path.suffix != ".py" or not path.is_file():
         raise UserError(f"there is no Python file {path} to take techniques from")
     before = dict(SPECS)
-    spec = spec_from_file_location(path.stem, path)
+    # The whole path: two files of one name are two modules, and neither stands for a library.
+    spec = spec_from_file_location(f"effcnn_use:{path.resolve()}", path)
+    module = sys.modules[spec.name] = module_from_spec(spec)  # as dataclasses and pickle want it
     try:
-        spec.loader.exec_module(module_from_spec(spec))
+        spec.loader.exec_module(module)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{path}: {type(error).__name__}: {error}") from None
+        steps = [
+            step.lineno for step in extract_tb(error.__traceback__) if step.filename == str(path)
+        ]
+        where = f"{path}, line {steps[-1]}" if steps else path
+        raise UserError(f"{where}: {type(error).__name__}: {error}") from None
     if all(spec is before.get(short) for short, spec in SPECS.items()):
         raise UserError(f"{path} defines no technique; see 'Add a technique' in CONTRIBUTING.md")

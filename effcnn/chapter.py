@@ -185,7 +185,7 @@ def protocol(runs: dict[str, list[results.Run]]) -> str:
         recipes = [run.recipe for run in every if run.recipe.dataset == dataset]
         counts = {len(group) for group in runs.values() if group[0].recipe.dataset == dataset}
         runs_each = "one run" if counts == {1} else f"{_listed(sorted(counts))} runs"
-        rates = {"a technique's rate" if r.lr is None else f"rate {r.lr}" for r in recipes}
+        rates = sorted({"a technique's rate" if r.lr is None else f"rate {r.lr}" for r in recipes})
         held = _listed(f"{recipe.holdout:,}" for recipe in recipes if recipe.holdout)
         sentences.append(
             f"On {dataset}: {runs_each} per net, {_listed(r.epochs for r in recipes)} "

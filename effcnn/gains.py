@@ -67,9 +67,9 @@ def _verdict(row) -> str:
     if row.techniques == BASELINE:
         return "–"
     if row.gain is None:
-        return "diverged"
+        return "diverged" if row.diverged else "no baseline"
     if math.isnan(row.p):
-        return "one run" if row.n == 1 else "no spread"
+        return "one run" if min(row.gain.n) == 1 else "no spread"
     if row.p >= RESOLVED:
         return "not resolved"
     return "better" if row.gain.value > 0 else "worse"
@@ -106,11 +106,11 @@ def reading(table: pd.DataFrame, profile: str) -> str:
             "**Not the results.** Here the MNIST net saw the sample for a moment; the CIFAR-10 "
             "rows are the published runs, because CIFAR-10 is not embedded."
         )
-    if table["n"].min() == 1:
+    if table["n"].max() == 1:
         return (
             "**Previews, one run each.** A gain is the difference of two single runs, so it has no "
-            "interval. At a constant rate the last epoch of either may be lucky or unlucky: read "
-            "no ranking from this table, and no gain of a few tenths of a point."
+            "interval. At a constant rate the last epoch of either may be lucky or unlucky, by a "
+            "point and more: read neither a ranking nor a gain from this table."
         )
     return (
         "A gain is the difference of two means, with Welch's 95% interval. It is called better or "
@@ -125,12 +125,15 @@ def largest(table: pd.DataFrame) -> tuple[str, stats.Estimate] | None:
 
 
 def steps(table: pd.DataFrame, runs: dict[str, list[Run]], base: str) -> pd.DataFrame:
-    """What techniques add to the combination `base`: `added`, `paper` and `ours` (or None)."""
+    """What techniques add to the combination `base`: `added`, `paper` and `ours` (or None).
+
+    One row per row of `table` that holds all of `base` and more.
+    """
     theirs = dict(zip(table["techniques"], table["paper"], strict=True))
     rows = []
     for name in table["techniques"]:
         added = [part for part in name.split("+") if part not in base.split("+")]
-        if name in (BASELINE, base):
+        if not added or not set(base.split("+")) < set(name.split("+")):
             continue
         whole = not (_diverged(runs[name]) or _diverged(runs[base]))
         ours = stats.difference(accuracies(runs[name]), accuracies(runs[base])) if whole else None
@@ -140,7 +143,7 @@ def steps(table: pd.DataFrame, runs: dict[str, list[Run]], base: str) -> pd.Data
 
 def _name(text: str) -> str:
     """A technique alone with its word, a combination as it is: it would be too long."""
-    if text == BASELINE or "+" in text:
+    if text == BASELINE or "+" in text or techniques.find(text).word == text:
         return f"`{text}`"
     return f"`{text}` {techniques.find(text).word}"
 

@@ -23,7 +23,8 @@ def step_seconds(
 
     The recipes take turns, so that a machine that slows down slows all of them down. The first
     turn is a warm-up and does not count. A step is batch, augmentation, techniques, forward,
-    backward and update; evaluation is not part of it.
+    backward and update; evaluation is not part of it. The median leaves out what happens in fewer
+    than half of the steps, such as the second passes of `sam(interval=3)`.
 
     Args:
         recipes: by any name.

@@ -146,6 +146,8 @@ class Trainer:
     def state_dict(self) -> dict:
         """Between two epochs: all that a training needs to go on, to the bit, in a new `Trainer`.
 
+        Provided that nothing in it draws from PyTorch's global generators, as dropout does.
+
         Tensors, numbers, text, and lists and dicts of those. The tensors are not copies: store
         them before training goes on.
         """

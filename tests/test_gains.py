@@ -72,8 +72,12 @@ def test_a_diverged_run_takes_its_row_out_and_a_diverged_baseline_all(runs, reco
     assert (table["ours"][2], table["gain"][2], table["verdict"][2]) == (None, None, "diverged")
     assert repr(gains.shown(table, runs)["Ours (%)"][2]) == "diverged 1 of 3"
     assert not gains.gains({**runs, "baseline": [lost]})["gain"].any()
-    assert gains.largest(gains.gains({**runs, "baseline": [lost]})) is None
-    assert gains.steps(table, {**runs, "m": [lost]}, "m")["ours"].tolist() == [None, None]
+    headless = gains.gains({**runs, "baseline": [lost]})
+    assert gains.largest(headless) is None
+    assert list(headless["verdict"][1:]) == ["no baseline"] * 3
+    lone = gains.gains({**runs, "baseline": runs["baseline"][:1]})
+    assert list(lone["verdict"][1:]) == ["one run"] * 3
+    assert gains.steps(table, {**runs, "m": [lost]}, "m")["ours"].tolist() == [None]
     with pytest.raises(UserError, match="needs a baseline; it has bp, m"):
         gains.gains({"bp": runs["bp"], "m": runs["m"]})
 
@@ -101,9 +105,9 @@ def test_sums_of_parts_and_steps(runs):
     assert ours[3] == pytest.approx(4 + (213.5 / 3 - 80))
     assert math.isnan(gains.summed(table, alone, "paper_gain")[3])  # no number for m
     steps = gains.steps(table, runs, "bp")
-    assert list(steps["added"]) == ["m", "m"]  # of `m` and of `bp+m`
-    assert steps["paper"][1] == pytest.approx(84.0 - 83.16)
-    assert steps["ours"][1].value == pytest.approx(242 / 3 - 84)
+    assert list(steps["added"]) == ["m"]  # of `bp+m`; `m` alone lacks bp
+    assert steps["paper"][0] == pytest.approx(84.0 - 83.16)
+    assert steps["ours"][0].value == pytest.approx(242 / 3 - 84)
 
 
 def test_pick_takes_cells_by_the_start_of_their_name(runs):

@@ -26,7 +26,11 @@ class Technique:
 
     spec: Spec
 
-    def __init_subclass__(cls, spec: Spec) -> None:
+    def __init_subclass__(cls, spec: Spec | None = None) -> None:
+        if spec is None:
+            raise UserError(
+                f'{cls.__name__} needs a name: class {cls.__name__}(..., spec=Spec("…"))'
+            )
         for known in SPECS.values():
             cls_known = _CLASSES.get(known.short)
             home = cls_known.__module__ if cls_known else _module(known)

@@ -24,7 +24,7 @@ def mixup_batch(
     Args:
         images: (N, C, H, W), floating point.
         targets: (N,) class numbers, or (N, K) soft targets whose rows sum to 1.
-        alpha: of the Beta distribution, from 0.01: small ones mix little. 0 mixes not at all.
+        alpha: of the Beta distribution, 0.01 to 1e6: small ones mix little. 0 mixes not at all.
         num_classes: K, for class numbers only.
         generator: draws the weight and the partners.
     Returns: the mixed images, and targets (N, K); the inputs are left unchanged.
@@ -38,8 +38,8 @@ def mixup_batch(
 
 def draw_mixup(n: int, alpha: float, generator: Generator) -> tuple[float, Tensor]:
     """The weight `lam` ~ Beta(alpha, alpha) of an image itself, and a partner for each of n."""
-    if not (alpha == 0 or 0.01 <= alpha < float("inf")):
-        raise UserError(f"mixup alpha is {alpha}; it must be 0 or a number from 0.01")
+    if not (alpha == 0 or 0.01 <= alpha <= 1e6):
+        raise UserError(f"mixup alpha is {alpha}; it must be 0 or a number from 0.01 to 1e6")
     partners = torch.randperm(n, generator=generator, device=generator.device)
     if alpha == 0:
         return 1.0, partners

@@ -48,8 +48,15 @@ def positive(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 < value < float("inf")
 
 
-def at_least(least: float) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, (int, float)) and least <= value < float("inf")
+def between(least: float, most: float = float("inf")) -> Callable[[object], bool]:
+    """Numbers from `least` to `most`, both included, but not infinity."""
+    return lambda value: (
+        isinstance(value, (int, float)) and least <= value <= most and value < float("inf")
+    )
+
+
+def whole(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
 
 
 def _whole_image(values: dict, recipe) -> str | None:
@@ -57,7 +64,7 @@ def _whole_image(values: dict, recipe) -> str | None:
     side = FAMILIES[family(recipe.dataset)].size
     if values["length"] <= side:
         return None
-    return f"length is {values['length']}; {recipe.dataset}'s images have {side} pixels a side"
+    return f"length is {values['length']}; it must be at most {side}, the side of {recipe.dataset}"
 
 
 def _one_epoch(values: dict, recipe) -> str | None:
@@ -99,7 +106,7 @@ SPECS: dict[str, Spec] = {
                 "ratio": Setting(
                     0.25,
                     "MobileNetV3; the paper names none, Hu et al. take 1/16",
-                    lambda value: 0 < value <= 1,
+                    lambda value: positive(value) and value <= 1,
                     "a number above 0, up to 1",
                 )
             },
@@ -110,7 +117,7 @@ SPECS: dict[str, Spec] = {
             "one square of each training image, at a random place, is set to the mean",
             {
                 "length": Setting(
-                    10, "paper III.G: 10x10 pixels", at_least(1), "a whole number of pixels from 1"
+                    10, "paper III.G: 10x10 pixels", whole, "a whole number of pixels from 1"
                 )
             },
             refuses=_whole_image,
@@ -124,8 +131,8 @@ SPECS: dict[str, Spec] = {
                 "alpha": Setting(
                     0.2,
                     "Zhang et al. 2018 for ImageNet; the paper names none",
-                    lambda value: value == 0 or 0.01 <= value < float("inf"),
-                    "0, or a number from 0.01",
+                    lambda value: value == 0 or between(0.01, 1e6)(value),
+                    "0, or a number from 0.01 to 1,000,000",
                 )
             },
         ),
@@ -133,11 +140,7 @@ SPECS: dict[str, Spec] = {
             "ls",
             "label-smoothing",
             "the targets give a little of their weight to all classes",
-            {
-                "smoothing": Setting(
-                    0.1, "paper III.J", lambda value: 0 <= value <= 1, "a number from 0 to 1"
-                )
-            },
+            {"smoothing": Setting(0.1, "paper III.J", between(0, 1), "a number from 0 to 1")},
         ),
         Spec(
             "sam",
@@ -145,12 +148,12 @@ SPECS: dict[str, Spec] = {
             "sharpness-aware minimisation: the gradient is taken where the loss nearby is highest",
             {
                 "rho": Setting(
-                    0.05, "Foret et al. 2021; the paper names none", at_least(0), "a number from 0"
+                    0.05, "Foret et al. 2021; the paper names none", between(0), "a number from 0"
                 ),
                 "interval": Setting(
                     1,
                     "every step, as in Foret et al. 2021",
-                    at_least(1),
+                    whole,
                     "a whole number of steps from 1",
                 ),
             },
@@ -163,7 +166,7 @@ SPECS: dict[str, Spec] = {
                 "start": Setting(
                     0.75,
                     "paper III.E: after 75% of the training time",
-                    lambda value: 0 < value <= 1,
+                    lambda value: positive(value) and value <= 1,
                     "a share of the epochs above 0, up to 1",
                 )
             },

@@ -87,8 +87,12 @@ def apply_squeeze_excite(
         conv.register_forward_hook(_gated)
     if not chosen:
         warnings.warn(
-            "squeeze-and-excite has nothing to gate: no convolution is followed by BatchNorm; "
-            "name the layers",
+            "squeeze-and-excite has nothing to gate: "
+            + (
+                "no convolution is followed by BatchNorm; name the layers"
+                if layers is None
+                else "layers is empty; name some"
+            ),
             stacklevel=2,
         )
     return list(new)

@@ -20,7 +20,8 @@ def swa_epochs(start: float, epochs: int) -> range:
     (0.07 * 100 is 7.000000000000001) counts as that number.
 
     Args:
-        start: share of the training that is not averaged, 0 < start <= 1; 0.75 in the paper.
+        start: share of the training after which snapshots begin, 0 < start <= 1; 0.75 in the paper.
+            An epoch that ends just there counts.
         epochs: number of epochs in the whole training.
     Raises: UserError for settings out of range.
     Source: Izmailov et al. 2018, arXiv:1803.05407, with a snapshot after every epoch; Composer
@@ -51,7 +52,7 @@ def update_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     Args:
         model: any module that maps one batch to anything.
         batches: training images as the net is tested on them: normalised, not augmented, on the
-            device of `model`. The last batch may be short.
+            device of `model`. The last batch may be short, but not a single value per channel.
     Raises: UserError if there is no batch.
     Source: the published code of Izmailov et al. 2018. `torch.optim.swa_utils.update_bn` counts
         every batch the same, a short one too, and leaves dropout on.
