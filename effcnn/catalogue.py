@@ -8,7 +8,7 @@ from traceback import extract_tb
 
 from effcnn import measure, models
 from effcnn.errors import UserError, unknown
-from effcnn.techniques import SPECS, Technique, create, parse
+from effcnn.techniques import SPECS, Technique, create
 
 SMALL_NETS = ("mnist-1.5k-dw", "cifar10-143k-dw")
 
@@ -23,31 +23,27 @@ ACTS_ON = {
 }
 
 
-def acts_on(name: str) -> str:
+def acts_on(technique: Technique) -> str:
     """What a technique changes, in words."""
-    kind = type(create(name)[0])
-    words = [
-        words
-        for hook, words in ACTS_ON.items()
-        if getattr(kind, hook) is not getattr(Technique, hook)
-    ]
+    kind = type(technique)
+    words = [ACTS_ON[hook] for hook in ACTS_ON if getattr(kind, hook) != getattr(Technique, hook)]
     return ", ".join(words) or "nothing"
 
 
-def touched(name: str, net: str) -> tuple[list[str], int, str]:
-    """What a technique with its settings, `bp(layers=conv)`, changes in a fresh net.
+def touched(technique: Technique, net: str) -> tuple[list[str], int, str]:
+    """What a technique with its settings changes in a fresh net.
 
     Args:
         net: full name: mnist-1.5k-dw.
     Returns: the names of the layers, the number of parameters added, and the warning that the
         technique gave, or "".
-    Raises: UserError for an unknown technique, setting or net.
+    Raises: UserError for an unknown net.
     """
     model = models.build(net)
     before = measure.count_parameters(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layers = create(name)[0].change_model(model)
+        layers = technique.change_model(model)
     said = "; ".join(str(warning.message) for warning in caught)
     return layers, measure.count_parameters(model) - before, said
 
@@ -56,18 +52,20 @@ def text(chosen: list[str], nets: list[str]) -> str:
     """The techniques `chosen` (all if empty) as a page of text, with what they touch in `nets`."""
     blocks = []
     for name in chosen or list(SPECS):
-        if not parse(name):
+        found = create(name)
+        if not found:
             raise unknown("technique", name, SPECS)
-        for spec, values in parse(name):
+        for technique in found:
+            spec = technique.spec
             names = ", ".join(dict.fromkeys((spec.short, spec.word)))
             lines = [f"{names}: {spec.about}"]
-            given = f"{spec.short}({','.join(f'{key}={value}' for key, value in values.items())})"
-            lines.append(f"    changes {acts_on(spec.short)}")
+            lines.append(f"    changes {acts_on(technique)}")
             for key, setting in spec.settings.items():
-                lines.append(f"    {key}={values[key]}  {setting.says}; default {setting.default}")
+                given = f"{key}={getattr(technique, key)}"
+                lines.append(f"    {given}  {setting.says}; default {setting.default}")
                 lines[-1] += f" ({setting.source})"
             for net in nets:
-                layers, added, said = touched(given, net)
+                layers, added, said = touched(technique, net)
                 if layers:
                     more = f"{added:,}" if added else "no"
                     lines.append(f"    in {net}: {', '.join(layers)}; {more} parameters more")

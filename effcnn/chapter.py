@@ -6,13 +6,16 @@ Reading published runs needs no torch; the profiles that train do.
 import warnings
 from dataclasses import dataclass, replace
 from html import escape
+from inspect import getsource
 from pathlib import Path
+from textwrap import dedent
 
 import pandas as pd
 
 from effcnn import cells, paper, results, stats
 from effcnn.cells import Cell
 from effcnn.errors import UserError, unknown
+from effcnn.recipe import TITLES
 
 PROFILES = ("published", "quick", "full")
 
@@ -185,18 +188,31 @@ def protocol(runs: dict[str, list[results.Run]]) -> str:
         recipes = [run.recipe for run in every if run.recipe.dataset == dataset]
         counts = {len(group) for group in runs.values() if group[0].recipe.dataset == dataset}
         runs_each = "one run" if counts == {1} else f"{_listed(sorted(counts))} runs"
-        rates = sorted({"a technique's rate" if r.lr is None else f"rate {r.lr}" for r in recipes})
+        epochs = _listed(r.epochs for r in recipes)
+        epochs += " epoch" if epochs == "1" else " epochs"
+        rates = " or ".join(sorted({str(r.lr or "a technique's own") for r in recipes}))
         held = _listed(f"{recipe.holdout:,}" for recipe in recipes if recipe.holdout)
         sentences.append(
-            f"On {dataset}: {runs_each} per net, {_listed(r.epochs for r in recipes)} "
-            f"epoch(s) on {_listed(f'{r.train_images:,}' for r in recipes)} images, "
-            f"{_listed(r.optimizer for r in recipes)} at {_listed(rates)}, "
+            f"{TITLES[dataset]}: {runs_each} per row, {epochs} on "
+            f"{_listed(f'{r.train_images:,}' for r in recipes)} images, "
+            f"{_listed(r.optimizer for r in recipes)} at rate {rates}, "
             f"batches of {_listed(r.batch_size for r in recipes)}, "
             f"weight decay {_listed(r.weight_decay for r in recipes)}, "
             f"{_listed(r.precision for r in recipes)}"
             + (f", {held} other training images for validation." if held else ".")
         )
     return " ".join(sentences)
+
+
+def source(thing, first: str = "", last: str = ""):
+    """The package's own code as Markdown, or its lines from one that has `first` to `last`."""
+    from IPython.display import Markdown
+
+    lines = getsource(thing).splitlines()
+    start = next(i for i, line in enumerate(lines) if first in line)
+    ends = (i + 1 for i, line in enumerate(lines) if last in line and i >= start)
+    piece = "\n".join(lines[start : next(ends) if last else None])
+    return Markdown(f"```python\n{dedent(piece)}\n```")
 
 
 def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from effcnn.techniques import canonical, parse
 # Raised when the arithmetic of the training loop changes: older runs then no longer count.
 RECIPE_VERSION = 1
 
+TITLES = {"mnist": "MNIST", "mnist-sample": "MNIST sample", "cifar10": "CIFAR-10"}
+
 # Images to train on and to test with. The paper says 50,000 for both data sets; MNIST's last
 # 10,000 training images are left for validation.
 TRAIN_IMAGES = {"mnist": 60_000, "mnist-sample": 4_000, "cifar10": 50_000}

@@ -3,6 +3,7 @@
 import pytest
 
 from effcnn import catalogue, cli, models, techniques
+from effcnn.techniques import create
 
 OWN = """
 from effcnn.techniques import Setting, Spec, Technique, positive
@@ -24,7 +25,7 @@ def own(tmp_path, registry):
 
 
 def test_what_each_technique_changes():
-    assert {name: catalogue.acts_on(name) for name in techniques.SPECS} == {
+    assert {name: catalogue.acts_on(*create(name)) for name in techniques.SPECS} == {
         **dict.fromkeys(("bp", "se"), "the net"),
         **dict.fromkeys(("co", "m"), "each batch"),
         "ls": "the loss",
@@ -36,15 +37,17 @@ def test_what_each_technique_changes():
 
 def test_touched_layers_of_both_small_nets():
     for net, pools, blocks in (("mnist-1.5k-dw", 2, 5), ("cifar10-143k-dw", 3, 9)):
-        layers, added, said = catalogue.touched("bp", net)
+        layers, added, said = catalogue.touched(*create("bp"), net)
         assert layers == [f"pool{i + 1}" for i in range(pools)]
         assert (added, said) == (0, "")
-        layers, added, _ = catalogue.touched("se", net)
+        layers, added, _ = catalogue.touched(*create("se"), net)
         assert len(layers) == blocks
         sizes = [dict(models.build(net).named_modules())[name].out_channels for name in layers]
         assert added == sum(2 * size * max(1, size // 4) for size in sizes)
-    assert catalogue.touched("co", "mnist-25k") == ([], 0, "")
-    assert catalogue.touched("bp(layers=conv)", "mnist-25k")[2].startswith("BlurPool has nothing")
+    assert catalogue.touched(*create("co"), "mnist-25k") == ([], 0, "")
+    assert catalogue.touched(*create("bp(layers=conv)"), "mnist-25k")[2].startswith(
+        "BlurPool has nothing"
+    )
 
 
 def test_the_page_names_every_setting_with_its_default_and_source(capsys):

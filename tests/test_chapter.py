@@ -117,9 +117,9 @@ def test_protocol_is_read_from_the_recipes(shelf):
     digits, pictures = (results.cell(f"first/{name}", shelf / "results") for name in CELLS)
     text = chapter.protocol({"a": digits, "b": pictures})
     assert text == (
-        "On mnist: one run per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, "
+        "MNIST: one run per row, 1 epoch on 50,000 images, sgd at rate 0.02, "
         "batches of 128, weight decay 0.0005, bf16. "
-        "On cifar10: 2 runs per net, 1 epoch(s) on 50,000 images, sgd at rate 0.02, "
+        "CIFAR-10: 2 runs per row, 1 epoch on 50,000 images, sgd at rate 0.02, "
         "batches of 128, weight decay 0.0005, bf16."
     )
 
@@ -179,3 +179,18 @@ def test_figures_label_their_axes_with_units_and_leave_pyplot():
     widths = sum(bar.get_width() for bar in figures[2].axes[0].containers[0])
     assert widths == pytest.approx(100)  # shares of the parameters
     assert plt.get_fignums() == []
+
+
+def test_source_is_the_packages_own_or_a_piece_of_it():
+    whole = chapter.source(Table.__repr__).data
+    assert whole.splitlines() == [
+        "```python",
+        "def __repr__(self) -> str:",
+        "    return self.frame.to_string(index=False)",
+        "```",
+    ]
+    piece = chapter.source(chapter.note, "if profile", "return").data
+    assert piece.splitlines()[1:-1] == ['if profile == "quick":', "    return ("]
+    for words in (("no such line",), ("if profile", "no such line")):
+        with pytest.raises(StopIteration):
+            chapter.source(chapter.note, *words)
