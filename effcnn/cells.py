@@ -16,6 +16,7 @@ class Cell:
     name: str  # FILE/NAME: preview/mnist-25k
     recipe: Recipe  # with the first seed
     seeds: tuple[int, ...]
+    keep_epochs: tuple[int, ...] = ()  # the seeds whose weights are kept after every epoch
 
     def recipes(self) -> list[Recipe]:
         """One recipe per seed."""
@@ -41,7 +42,9 @@ def read(path: Path | str) -> list[Cell]:
     """The cells of one sweep file, in its order.
 
     The file is TOML: a `title`, a table `[defaults]`, and one table `[cells.NAME]` per cell, both
-    with the flags of `effcnn train`. Raises `UserError` naming the file and the cell.
+    with the flags of `effcnn train`. `seeds` and `keep_epochs` are seeds as text, "0-2"; the latter
+    changes nothing in a run but what is stored with it. Raises `UserError` naming the file and the
+    cell.
     """
     path = Path(path)
     try:
@@ -67,11 +70,24 @@ def _cell(path: Path, content: dict, name: str) -> Cell:
             raise UserError("it and defaults must be tables of flags")
         flags = {**tables[0], **tables[1]}
         seeds = parse_seeds(str(flags.pop("seeds", "0")))
+        keep_epochs = _keep_epochs(flags.pop("keep_epochs", ""), seeds)
         _check_types(flags)
         recipe = Recipe.make(**flags, seed=seeds[0])
     except (TypeError, UserError) as error:
         raise UserError(f"sweep file {path}, cell {name}: {error}") from None
-    return Cell(f"{path.stem}/{name}", recipe, seeds)
+    return Cell(f"{path.stem}/{name}", recipe, seeds, keep_epochs)
+
+
+def _keep_epochs(text: str, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds named by `keep_epochs`, which must be among the cell's."""
+    # Not True, which a reader of the flag --keep-epochs may write.
+    if not isinstance(text, str):
+        raise UserError(f'keep_epochs is {text!r}; write its seeds as text: "0", or "" for none')
+    kept = parse_seeds(text, "keep_epochs") if text.strip() else ()
+    if strangers := set(kept) - set(seeds):
+        listed = ", ".join(map(str, seeds))
+        raise UserError(f"keep_epochs names seed {min(strangers)}; choose from {listed}")
+    return kept
 
 
 def _check_types(flags: dict) -> None:
@@ -83,7 +99,7 @@ def _check_types(flags: dict) -> None:
             raise UserError(f"it names no {name}")
     for name, value in flags.items():
         if name not in names:
-            raise unknown("flag", name, (*names, "seeds"))
+            raise unknown("flag", name, (*names, "seeds", "keep_epochs"))
         if not isinstance(value, (str, int, float)) or isinstance(value, str) != (
             kinds[name] is str
         ):
@@ -91,16 +107,16 @@ def _check_types(flags: dict) -> None:
             raise UserError(f"{name} is {value!r}; it must be {kind}")
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str, what: str = "seeds") -> tuple[int, ...]:
     """`0-2` is 0, 1, 2; `0,3` is 0 and 3. Raises `UserError`."""
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UserError(f"seeds are '{text}'; write 0-2 for 0, 1, 2, or 0,3 for 0 and 3")
+            raise UserError(f"{what} are '{text}'; write 0-2 for 0, 1, 2, or 0,3 for 0 and 3")
         if int(last or first) - int(first) >= 10_000:
-            raise UserError(f"seeds are '{text}'; that is more than 10,000 runs")
+            raise UserError(f"{what} are '{text}'; that is more than 10,000 runs")
         seeds += range(int(first), int(last or first) + 1)
     if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds are '{text}'; name at least one, each once, the lower first")
+        raise UserError(f"{what} are '{text}'; name at least one, each once, the lower first")
     return tuple(seeds)

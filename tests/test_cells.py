@@ -22,6 +22,7 @@ model = "5k"
 techniques = "blurpool"
 epochs = 4
 seeds = "1,5"
+keep_epochs = "5"
 """
 
 
@@ -44,6 +45,7 @@ def test_cells_in_the_files_order(sweep):
     assert second.recipes() == [
         Recipe.make("mnist", "5k", "bp", epochs=4, seed=seed) for seed in (1, 5)
     ]
+    assert (first.keep_epochs, second.keep_epochs) == ((), (5,))
 
 
 def test_cells_of_the_book_this_process_is_in(book, sweep, monkeypatch):
@@ -69,7 +71,10 @@ def test_cells_of_the_book_this_process_is_in(book, sweep, monkeypatch):
         (SWEEP.replace('"0-2"', '"2-0"'), "preview.toml, cell 25k: seeds are '2-0'"),
         (SWEEP.replace("epochs = 4", "epoch = 4"), "cell 5k.bp: .*'epoch' .did you mean 'epochs'"),
         (SWEEP.replace("epochs = 4", 'epochs = "4"'), "preview.toml, cell 5k.bp: epochs is '4'"),
-        (SWEEP.replace("epochs = 4", "seed = 4"), "preview.toml, cell 5k.bp: .*'seed'.*seeds$"),
+        (SWEEP.replace("epochs = 4", "seed = 4"), "preview.toml, cell 5k.bp: .*'seed'.*seeds, keep_ep"),
+        (SWEEP.replace('epochs = "5"', 'epochs = "6"'), "5k.bp: keep_epochs names seed 6; .* 1, 5"),
+        (SWEEP.replace('epochs = "5"', "epochs = true"), "cell 5k.bp: keep_epochs is True; write"),
+        (SWEEP.replace('epochs = "5"', 'epochs = "-"'), "preview.toml, cell 5k.bp: keep_epochs are '-'"),
         (SWEEP.replace("epochs = 4", 'lr = "fast"'), "preview.toml, cell 5k.bp: lr is 'fast'"),
         (SWEEP.replace('"mnist"', "1"), "preview.toml, cell 25k: dataset is 1; it must be text"),
         (SWEEP.replace('"blurpool"', "true"), "preview.toml, cell 5k.bp: techniques is True"),
