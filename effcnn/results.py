@@ -6,11 +6,11 @@ that kept them `weights.safetensors` and `epochs/01.safetensors` and so on.
 Importing this needs neither torch nor pandas, so that training runs where only torch is installed.
 """
 
+import errno
 import json
 import os
-import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from effcnn import store
 from effcnn.cells import cells, checkout
 from effcnn.errors import UserError, unknown
 from effcnn.recipe import Recipe
+from effcnn.store import check_writable as check_writable  # part of what a reader calls the store
 
 STATUSES = ("finished", "diverged")
 
@@ -106,51 +108,37 @@ def runs(*folders: Path | str) -> list[Run]:
     return found
 
 
-def write(root: Path, recipe: Recipe, record: dict, files: dict[str, bytes]) -> Run:
+def write(
+    root: Path,
+    recipe: Recipe,
+    record: dict,
+    files: dict[str, bytes],
+    there: Collection[str] = (),
+) -> Run:
     """Put a finished run into the store: whole or not at all.
 
-    It is written to `.partial/` and moved into place in one step; a run that is already there
-    stays as it is. Raises `UserError` if the folder cannot be written or the disk is full.
+    It is put together in `.partial/` and moved into its place in one step; a run that is already
+    there stays as it is.
+
+    Args:
+        there: files of the run that lie in its folder in `.partial/` already.
+
+    Raises: UserError if it cannot be written, or the disk is full.
     """
-    target = root / recipe.folder
-    partial = root / ".partial" / f"{recipe.hash}-{os.getpid()}"
+    partial, target = store.place(recipe, root), root / recipe.folder
     record = {"recipe": asdict(recipe), "hash": recipe.hash, **record}
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        store.clear(partial, keep=there)
+        if lost := [name for name in there if not (partial / name).is_file()]:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), partial / lost[0])
+        partial.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, "run.json": text.encode()}.items():
-            path = partial / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.rename(target)
-        except OSError:
-            if not (target / "run.json").is_file():
-                raise
-            shutil.rmtree(partial)  # another process finished the same recipe first
+            store.put(partial / name, content)
+        store.move(partial, target)
     except OSError as error:
-        raise UserError(f"cannot write the run to {target}: {error.strerror or error}") from None
+        raise store.WriteError.of(error, error.filename) from None
     return read(target)
-
-
-def check_writable(root: Path) -> None:
-    """Fail before hours of training, not after; write nothing yet. Raises `UserError`."""
-    place = root.absolute()
-    try:
-        while not place.exists():
-            place = place.parent
-    except OSError as error:  # a name that is too long
-        raise UserError(f"cannot use the results folder {root}: {error.strerror}") from None
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        reason = "may not be written" if place.is_dir() else "is not a folder"
-        raise UserError(
-            f"cannot write to the results folder {root}: {place} {reason}; "
-            "name another with --results or EFFCNN_RESULTS"
-        )
 
 
 def load(*folders: Path | str):
