@@ -169,6 +169,11 @@ class Trainer:
             raise UserError("this state is of another recipe")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # it would keep these
+        # A file may not keep the order in memory, along which the fused optimizers walk.
+        for parameter, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         for hook in self.hooks:
             hook.load_state_dict(state["techniques"][hook.spec.short], self.model)
         self.order.set_state(state["generators"]["order"].cpu())
