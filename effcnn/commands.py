@@ -64,42 +64,55 @@ def _check_machine(args: Namespace) -> None:
 def _train(args: Namespace, recipes: list, keep_epochs: bool) -> int:
     """Train what is missing; the first seed keeps its weights. Exit status 1 if one diverged."""
     _check_machine(args)
-    from effcnn import results, runs
+    from effcnn import interrupt, results, runs
 
     root = args.results or results.own()
     first = results.find(recipes[0], root)
     if keep_epochs and first and not (first.folder / "epochs").is_dir():
         raise UserError(f"{first.folder} is there without its epochs; name another --results")
-    diverged = False
-    for finished, recipe in enumerate(recipes):
-        known = results.find(recipe, root)
-        try:
-            run = runs.train(
-                recipe,
-                root,
-                data=args.data,
-                device=args.device,
-                threads=args.threads,
-                keep_weights=recipe is recipes[0],
-                keep_epochs=keep_epochs and recipe is recipes[0],
-                progress=True,
-            )
-        except KeyboardInterrupt:
-            print(
-                f"effcnn: stopped; {finished} of {len(recipes)} runs are in {root}, "
-                "the unfinished one is not stored",
-                file=sys.stderr,
-            )
-            return 130
-        test, time = run.record["test"], run.record["time"]
-        diverged |= run.record["status"] == "diverged"
-        if run.record["status"] == "diverged":
-            outcome = "diverged: its loss stopped being a number"
-        else:
-            outcome = f"test accuracy {test['accuracy']:.2f}%, loss {test['loss']:.4f}"
-        took = "already there" if known else f"{time['images_per_second']:,.0f} images/s"
-        print(f"{run.folder}: {outcome} ({took})")
+    diverged, done = False, 0
+    with interrupt.gently() as hand:
+        for recipe in recipes:
+            if hand.stop():  # pressed when the run before was being tested
+                return _stopped("stopped", done, len(recipes), root)
+            known = results.find(recipe, root)
+            try:
+                run = runs.train(
+                    recipe,
+                    root,
+                    data=args.data,
+                    device=args.device,
+                    threads=args.threads,
+                    keep_weights=recipe is recipes[0],
+                    keep_epochs=keep_epochs and recipe is recipes[0],
+                    progress=True,
+                    stop=hand.stop,
+                )
+            except runs.Stopped as stopped:
+                return _stopped(str(stopped), done, len(recipes), root)
+            except KeyboardInterrupt:
+                return _stopped("stopped within an epoch", done, len(recipes), root)
+            done += 1
+            diverged |= run.record["status"] == "diverged"
+            print(_outcome(run, known))
     return 1 if diverged else 0
+
+
+def _stopped(how: str, done: int, wanted: int, root) -> int:
+    """Say what there is after Ctrl-C."""
+    there = f"{done} of {wanted} runs are in {root}"
+    print(f"effcnn: {how}; {there}; the same command goes on from there", file=sys.stderr)
+    return 130
+
+
+def _outcome(run, known) -> str:
+    """One line on a run."""
+    test, time = run.record["test"], run.record["time"]
+    outcome = "diverged: its loss stopped being a number"
+    if run.record["status"] != "diverged":
+        outcome = f"test accuracy {test['accuracy']:.2f}%, loss {test['loss']:.4f}"
+    took = "already there" if known else f"{time['images_per_second']:,.0f} images/s"
+    return f"{run.folder}: {outcome} ({took})"
 
 
 def show_results(args: Namespace) -> int:

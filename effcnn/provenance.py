@@ -4,6 +4,7 @@ import hashlib
 import platform
 import subprocess
 import sysconfig
+from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType
 
@@ -29,6 +30,25 @@ def machine(device: torch.device) -> dict:
     }
 
 
+def made(recipe: Recipe, device: torch.device, before: dict | None, done: int) -> dict:
+    """What a run's record says of its making; of earlier parts, too, where it was interrupted.
+
+    Args:
+        before: the same of the parts before, if there were any.
+        done: epochs they did.
+    """
+    now = machine(device)
+    if before is None:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        made = {"started": started, "wall_seconds": 0.0, "provenance": now, "resumed": []}
+        return {**made, "machine": now, "device": device.type, "sources": sources(recipe)}
+    then = before["machine"]
+    names = [name for name in now if now[name] != then.get(name)]
+    differs = {name: {"was": then.get(name), "is": now[name]} for name in names}
+    resumed = [*before["resumed"], {"epochs": done, **differs}]
+    return {**before, "machine": now, "resumed": resumed}
+
+
 def sources(recipe: Recipe) -> dict[str, list[str]]:
     """Python version and a digest of the code of each technique that is not the package's own.
 
@@ -41,6 +61,18 @@ def sources(recipe: Recipe) -> dict[str, list[str]]:
         for hook in techniques.create(recipe.techniques)
         if not type(hook).__module__.startswith("effcnn.techniques.")
     }
+
+
+def changed(recipe: Recipe, then: dict[str, list[str]]) -> str | None:
+    """The first technique whose code is not what it was in the sources of `then`.
+
+    None if all are the same, and where another Python compiled them: that cannot be told.
+    """
+    now = sources(recipe)
+    for name, (python, code) in then.items():
+        if python == now[name][0] and code != now[name][1]:
+            return name
+    return None
 
 
 def _code(thing: object) -> str:

@@ -1,23 +1,28 @@
 """From a recipe to a run in the store, and from a run back to its net."""
 
 import math
+import os
 import sys
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from effcnn import checkpoint, measure, provenance, results, store
 from effcnn import data as datasets
-from effcnn import measure, provenance, results
+from effcnn import watch as watching
+from effcnn.data import Data
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
+from effcnn.store import Busy, Stopped
 from effcnn.train import Trainer, build, evaluate, pick_device
+from effcnn.watch import Report, Watcher
+
+__all__ = ["Busy", "Report", "Stopped", "load", "retest", "train"]
 
 
 def train(
@@ -30,8 +35,14 @@ def train(
     keep_weights: bool = True,
     keep_epochs: bool = False,
     progress: bool = False,
+    watch: Watcher | None = None,
+    stop: Callable[[], bool] | None = None,
+    wait: bool = True,
 ) -> results.Run:
     """The run of `recipe` in the store `root`: the one that is there, else trained now.
+
+    A checkpoint after every epoch makes it safe to kill: the next call goes on from there and says
+    so, and on the same machine ends with the same bits. No two processes train the same recipe.
 
     Args:
         data: folder of the data sets; see `effcnn.data.folder_for`.
@@ -40,44 +51,118 @@ def train(
         keep_weights: store the weights after the last epoch.
         keep_epochs: store the weights after every epoch too.
         progress: show a bar on a terminal, and a line per epoch elsewhere.
+        watch: called with a `Report` after every epoch and about every 20 steps.
+        stop: asked after every epoch, and while this waits, whether to stop.
+        wait: for another process that trains this recipe, and return its run.
 
-    Raises: UserError for missing or damaged data, and where the store cannot be written.
+    Raises: UserError for missing or damaged data, and where the store cannot be written; Stopped
+        where `stop` said so; Busy where another process trains this recipe and `wait` is false.
     """
     if (known := _known(recipe, root)) is not None:
+        store.tidy(recipe, root)
         return known
     where = pick_device(device)
-    results.check_writable(root)
-    if threads:
-        torch.set_num_threads(threads)
-    content = datasets.load(
-        recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
-    )
-    # Before training: the checkout may change while it goes on.
-    made, started = provenance.machine(where), datetime.now(UTC).isoformat(timespec="seconds")
-    clock = time.perf_counter()
-    files: dict[str, bytes] = {}
-    trainer = Trainer(recipe, content, where)
-    with _progress(trainer, progress) as (on_step, show):
+    store.check_writable(root)
+    with store.claim(recipe, root, wait=wait, stop=stop or (lambda: False)):
+        if (known := _known(recipe, root)) is None:  # else by the process waited for
+            if threads:
+                torch.set_num_threads(threads)
+            content = datasets.load(
+                recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
+            )
+            training = _Training(recipe, root, content, where, keep_epochs)
+            with watching.shown(training.trainer) if progress else nullcontext() as shown:
+                training.run([each for each in (shown, watch) if each], stop)
+            known = training.finish(keep_weights)
+        store.forget(recipe, root)
+    return known
+
+
+class _Training:
+    """The training of one run, from its last checkpoint into the store."""
+
+    def __init__(
+        self, recipe: Recipe, root: Path, content: Data, where: torch.device, keep_epochs: bool
+    ) -> None:
+        self.recipe, self.root, self.content, self.keep_epochs = recipe, root, content, keep_epochs
+        self.folder = store.place(recipe, root)
+        self.checkpoint = self.folder.with_suffix(".safetensors")
+        self.epochs = self.folder / "epochs"
+        self.clock = time.perf_counter()
+        self.trainer, before = checkpoint.resume(
+            self.checkpoint,
+            lambda: Trainer(recipe, content, where),
+            self.epochs if keep_epochs else None,
+        )
+        self.done = len(self.trainer.history)  # epochs in the checkpoint
+        # Before training: the checkout may change while it goes on.
+        self.made = provenance.made(recipe, where, before, self.done)
+        if self.done:
+            print(
+                f"{watching.label(recipe)}: goes on after epoch {self.done} of {recipe.epochs}",
+                file=sys.stderr,
+                flush=True,
+            )
+        store.clear(self.folder, self.kept())
+
+    def kept(self) -> list[str]:
+        """The files of finished epochs that the run is to have."""
+        numbers = range(1, self.done + 1) if self.keep_epochs else ()
+        return [f"epochs/{number:02d}.safetensors" for number in numbers]
+
+    def seconds(self) -> float:
+        """Of all parts of the training so far."""
+        return self.made["wall_seconds"] + time.perf_counter() - self.clock
+
+    def run(self, watchers: list[Watcher], stop: Callable[[], bool] | None) -> None:
+        """Train the epochs that are left; after each one, all of it is on the disk."""
+        on_step, tell = watching.hooks(self.trainer, watchers)
 
         def on_epoch(entry: dict) -> None:
-            show(entry)
-            if keep_epochs:
-                files[f"epochs/{entry['epoch']:02d}.safetensors"] = _weights(trainer.model)
+            with self.told():
+                if self.keep_epochs:
+                    store.make(self.folder)
+                    store.make(self.epochs)
+                    path = self.epochs / f"{entry['epoch']:02d}.safetensors"
+                    store.put(path, _weights(self.trainer.model))
+                made = {**self.made, "wall_seconds": self.seconds()}
+                checkpoint.write(self.checkpoint, self.trainer, made)
+            self.done = entry["epoch"]
+            tell(entry)
+            if stop is not None and stop():
+                raise Stopped(self.done, self.recipe.epochs)
 
-        trainer.run(on_step, on_epoch)
-    record, predictions = _tested(trainer, content)
-    if record["status"] == "finished":
-        files["predictions.safetensors"] = save(predictions)
-        if keep_weights:
-            files["weights.safetensors"] = _weights(trainer.model)
-    record["time"] = {
-        "started": started,
-        "train_seconds": round(trainer.seconds, 2),
-        "wall_seconds": round(time.perf_counter() - clock, 2),
-        "images_per_second": round(trainer.images_seen / trainer.seconds, 1),
-    }
-    record["provenance"] = made
-    return results.write(root, recipe, record, files)
+        self.trainer.run(on_step, on_epoch)
+
+    def finish(self, keep_weights: bool) -> results.Run:
+        """Test the net and put the run into its place."""
+        record, predictions = _tested(self.trainer, self.content)
+        files: dict[str, bytes] = {}
+        if record["status"] == "finished":
+            files["predictions.safetensors"] = save(predictions)
+            if keep_weights:
+                files["weights.safetensors"] = _weights(self.trainer.model)
+        record["time"] = {
+            "started": self.made["started"],
+            "train_seconds": round(self.trainer.seconds, 2),
+            "wall_seconds": round(self.seconds(), 2),
+            "images_per_second": round(self.trainer.images_seen / self.trainer.seconds, 1),
+        }
+        record["provenance"] = self.made["provenance"]
+        if self.made["resumed"]:
+            record["resumed"] = self.made["resumed"]
+        with self.told():
+            return results.write(self.root, self.recipe, record, files, self.kept())
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Say, where the disk is full, where the next start goes on."""
+        try:
+            yield
+        except store.WriteError as error:
+            there = self.done and os.path.isfile(self.checkpoint)
+            then = f"it goes on after epoch {self.done}" if there else "it starts again"
+            raise UserError(f"{error}: {then}") from None
 
 
 def _known(recipe: Recipe, root: Path) -> results.Run | None:
@@ -87,17 +172,15 @@ def _known(recipe: Recipe, root: Path) -> results.Run | None:
         if (root / recipe.folder).exists():
             raise UserError(f"{root / recipe.folder} is not a whole run; move it away")
         return None
-    sources = provenance.sources(recipe)
-    for name, (python, code) in known.record.get("sources", {}).items():
-        if python == sources[name][0] and code != sources[name][1]:
-            raise UserError(
-                f"technique '{name}' is not what it was when {known.folder} was trained; "
-                "give it another name, or name another results folder"
-            )
+    if name := provenance.changed(recipe, known.record.get("sources", {})):
+        raise UserError(
+            f"technique '{name}' is not what it was when {known.folder} was trained; "
+            "give it another name, or name another results folder"
+        )
     return known
 
 
-def _tested(trainer: Trainer, content: datasets.Data) -> tuple[dict, dict[str, Tensor]]:
+def _tested(trainer: Trainer, content: Data) -> tuple[dict, dict[str, Tensor]]:
     """The trained net on the test set: what `run.json` says of it, and its answers."""
     checked = evaluate(trainer.model, content.validation, content) if content.validation else None
     scores = evaluate(trainer.model, content.test, content)
@@ -145,11 +228,7 @@ def load(run: results.Run | Path | str) -> nn.Module:
     if not path.is_file():
         raise UserError(f"{run.folder} kept no weights; train its recipe into another --results")
     model, _, _ = build(run.recipe)
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"{path} is not the weights of this net: {reason}") from None
+    model.load_state_dict(checkpoint.weights(path, model))
     return model.eval()
 
 
@@ -166,49 +245,3 @@ def retest(run: results.Run, data: Path | str | None = None, device: str = "auto
 def _weights(model: nn.Module) -> bytes:
     """The weights as a safetensors file."""
     return save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
-
-
-@contextmanager
-def _progress(trainer: Trainer, shown: bool):
-    """A bar that counts images on a terminal; elsewhere one line per epoch."""
-    recipe = trainer.recipe
-    label = f"{recipe.dataset}/{recipe.model}/{recipe.label} seed {recipe.seed}"
-    bar = tqdm(
-        total=recipe.epochs * trainer.steps * recipe.batch_size,
-        desc=label,
-        unit=" images",
-        unit_scale=True,
-        disable=not shown or not sys.stderr.isatty(),
-        dynamic_ncols=True,
-    )
-
-    def on_step(step: int, loss, correct) -> None:
-        bar.update(recipe.batch_size)
-        if not bar.disable and step % 20 == 0:
-            seen = step * recipe.batch_size
-            bar.set_postfix_str(
-                f"epoch {len(trainer.history) + 1}/{recipe.epochs}, "
-                f"loss {loss.item() / step:.3f}, accuracy {100 * correct.item() / seen:.2f}%",
-                refresh=False,
-            )
-
-    def on_epoch(entry: dict) -> None:
-        if shown and bar.disable:
-            speed = trainer.images_seen / trainer.seconds
-            left = trainer.seconds / entry["epoch"] * (recipe.epochs - entry["epoch"])
-            loss = "not a number" if entry["loss"] is None else f"{entry['loss']:.4f}"
-            checked = (
-                f", validation {entry['validation_accuracy']:.2f}%"
-                if "validation_accuracy" in entry
-                else ""
-            )
-            print(
-                f"{label}: epoch {entry['epoch']}/{recipe.epochs}, loss {loss}, "
-                f"accuracy {entry['accuracy']:.2f}%{checked}, {speed:,.0f} images/s, "
-                f"{left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    with bar:
-        yield on_step, on_epoch

@@ -108,7 +108,8 @@ def test_ctrl_c_keeps_the_finished_runs(cli_output, own_results, stop_at):
     assert [run.recipe.seed for run in results.runs(own_results)] == [0]
     assert len(out.splitlines()) == 1
     assert err.splitlines()[-1] == (
-        f"effcnn: stopped; 1 of 3 runs are in {own_results}, the unfinished one is not stored"
+        f"effcnn: stopped within an epoch; 1 of 3 runs are in {own_results}; "
+        "the same command goes on from there"
     )
 
 
