@@ -59,8 +59,12 @@ def parser() -> argparse.ArgumentParser:
     sub = command("sweep", commands.sweep, "train the runs that a sweep file's cells still miss")
     sub.add_argument("file", type=Path, help="a TOML file as in sweeps/")
     sub.add_argument("--cells", nargs="+", metavar="CELL", help="only these (default: all)")
+    sub.add_argument("--seeds", help="0-2, say, in place of each cell's own")
+    sub.add_argument("--epochs", type=_int, help="in place of each cell's own")
+    sub.add_argument("--workers", type=_int, help="runs side by side (default: one per CPU core)")
+    sub.add_argument("--dry-run", action="store_true", help="show the plan, and how long it takes")
     _use_flag(sub)
-    _machine_flags(sub)
+    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
 
     sub = command("results", commands.show_results, "list the runs in the store")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
@@ -110,14 +114,16 @@ def _use_flag(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _machine_flags(sub: argparse.ArgumentParser) -> None:
+def _machine_flags(
+    sub: argparse.ArgumentParser, threads: str = "CPU threads (default: PyTorch's)"
+) -> None:
     """Flags that change where and how fast, but not what is trained."""
     sub.add_argument("--data", help="folder of the data sets (default: EFFCNN_DATA, or a cache)")
     sub.add_argument(
         "--results", type=_folder, help="the store (default: EFFCNN_RESULTS, or runs/)"
     )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    sub.add_argument("--threads", type=_int, help="CPU threads (default: PyTorch's)")
+    sub.add_argument("--threads", type=_int, help=threads)
 
 
 def _folder(text: str) -> Path:

@@ -37,21 +37,59 @@ def train(args: Namespace) -> int:
 
 
 def sweep(args: Namespace) -> int:
-    from effcnn import cells
+    """Exit status: 0 if all runs are there, 1 if one diverged, 2 if one failed, 130 if stopped."""
+    cells, note = _cells(args)
+    _check_machine(args)
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"workers is {args.workers}; it must be a whole number from 1 on")
+    from effcnn import plan, results
+    from effcnn import sweep as sweeping
+
+    root, threads = args.results or results.own(), args.threads or 1
+    tasks = plan.plan(cells)
+    missing = plan.check(tasks, root)
+    seats = plan.devices(args.device, args.workers, threads, len(missing))
+    if not args.dry_run:
+        plan.provide(missing, args.data)
+    print(plan.summary(missing, len(tasks) - len(missing), root, seats, threads), file=sys.stderr)
+    pool = {"threads": threads, "use": args.use}
+    if args.dry_run:
+        seconds, total = plan.forecast(missing, seats, root, **pool)
+        print(plan.table(cells, seconds, root).to_string(index=False))
+        print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
+        return 0
+    stopped = sweeping.run(
+        missing, len(tasks) - len(missing), seats, root=root, data=args.data, **pool
+    )
+    table = sweeping.table(cells, root)
+    print(f"{table.to_string(index=False)}{note}")
+    done = sum(results.find(task.recipe, root) is not None for task in tasks)
+    if stopped and done < len(tasks):
+        return _stopped(stopped, done, len(tasks), root)
+    if done < len(tasks):
+        print(f"effcnn: {len(tasks) - done} of {len(tasks)} runs are missing", file=sys.stderr)
+        return 2
+    return int(table["diverged"].any())
+
+
+def _cells(args: Namespace) -> tuple[list, str]:
+    """The cells that are asked for, and a note where they are not the file's own."""
+    from effcnn import cells, plan
 
     found = {cell.name: cell for cell in cells.read(args.file)}
     for name in args.cells or []:
         if name not in found:
             raise unknown(f"cell of {args.file}", name, found)
-    wanted = [found[name] for name in args.cells or found]
-    _check_machine(args)
-    status = 0
-    for cell in wanted:
-        print(cell.name, file=sys.stderr)
-        status = max(status, _train(args, cell.recipes(), keep_epochs=False))
-        if status == 130:  # stopped by hand
-            break
-    return status
+    wanted = [found[name] for name in dict.fromkeys(args.cells or found)]
+    seeds = cells.parse_seeds(args.seeds) if args.seeds is not None else ()
+    try:
+        changed = [plan.override(cell, seeds, args.epochs) for cell in wanted]
+    except UserError as error:
+        raise UserError(f"{args.file}: {error}") from None
+    own = {recipe for cell in wanted for recipe in cell.recipes()}
+    if own.issuperset(recipe for cell in changed for recipe in cell.recipes()):
+        return changed, ""
+    return changed, f"\n--seeds or --epochs made these other runs than {args.file} itself names."
 
 
 def _check_machine(args: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What one optimizer step costs with a technique, measured here and now."""
+"""What an optimizer step and an image cost with a technique, measured here and now."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import torch
 from effcnn import models
 from effcnn.data import Data, Split
 from effcnn.recipe import Recipe
-from effcnn.train import Trainer
+from effcnn.train import Trainer, evaluate
 
 
 def step_seconds(
@@ -44,10 +44,35 @@ def step_seconds(
     return {name: statistics.median(times[1:]) for name, times in seconds.items()}
 
 
-def _random(recipe: Recipe) -> Data:
-    """One batch of noise in the size of the recipe's images: what they show costs nothing."""
+def image_seconds(
+    recipe: Recipe, device: str = "cpu", *, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, float]:
+    """Seconds that training and testing take per image, from about a second of each recipe.
+
+    The mean of at least 12 steps, so that what happens in every few steps counts too.
+    """
+    images = max(1000, recipe.batch_size)
+    trainer = Trainer(recipe, content := _random(recipe, images), device)
+    trainer.model.train()
+    batch = torch.arange(recipe.batch_size, device=trainer.device)
+
+    def once(work: Callable[[], object]) -> float:
+        started = clock()
+        work()
+        _wait(trainer.device)
+        return clock() - started
+
+    steps: list[float] = []
+    while len(steps) < 15 or sum(steps) < 0.5:
+        steps.append(once(lambda: trainer.step(batch, 0)))
+    tests = [once(lambda: evaluate(trainer.model, content.test, content)) for _ in range(3)]
+    return statistics.mean(steps[3:]) / recipe.batch_size, min(tests) / images
+
+
+def _random(recipe: Recipe, images: int | None = None) -> Data:
+    """Noise in the size of the recipe's images (default: one batch): what it shows is no matter."""
     traits = models.FAMILIES[models.family(recipe.dataset)]
-    shape = (recipe.batch_size, traits.channels, traits.size, traits.size)
+    shape = (images or recipe.batch_size, traits.channels, traits.size, traits.size)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     labels = torch.randint(traits.classes, shape[:1], generator=generator)

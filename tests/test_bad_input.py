@@ -44,6 +44,14 @@ BAD = [
         "unknown cell of small.toml 'smal'; choose from small/",
     ),
     (["sweep", "small.toml", "--threads", "x"], "argument --threads: 'x' is not a whole number"),
+    (["sweep", "small.toml", "--workers", "0"], "workers is 0; it must be"),
+    (["sweep", "small.toml", "--workers", "all"], "argument --workers: 'all' is not a whole"),
+    (["sweep", "small.toml", "--threads", "0"], "threads is 0; it must be a whole number"),
+    (["sweep", "small.toml", "--seeds", "x"], "seeds are 'x'; write 0-2 for 0, 1, 2"),
+    (["sweep", "small.toml", "--seeds", ""], "seeds are ''; write 0-2 for 0, 1, 2"),
+    (["sweep", "small.toml", "--epochs", "0"], "small.toml: epochs is 0; it must be a"),
+    (["sweep", "small.toml", "--device", "gpu"], "unknown device 'gpu' (did you mean 'cpu'?)"),
+    (["sweep", "small.toml", "--scheduler", "x"], "unknown argument '--scheduler'; choose from"),
     (["results", "--results", "none"], "there is no results folder none"),
     (["results", "--csv", "none/runs.csv"], "cannot write none/runs.csv: Cannot save file into"),
     (["evaluate", "none"], "none is not a run: it has no run.json"),
@@ -53,6 +61,8 @@ BAD = [
 # These need pandas or torch to find out.
 LATE = [
     ([*TRAIN, "--results", "small.toml"], "cannot write to the results folder small.toml"),
+    (["sweep", "small.toml", "--results", "small.toml"], "cannot write to the results folder"),
+    (["sweep", "small.toml", "--device", "cuda:99"], "no device 'cuda:99' here; choose from"),
     ([*TRAIN, "--device", "cuda:99"], "no device 'cuda:99' here; choose from auto, cpu"),
 ]
 

@@ -8,18 +8,6 @@ FLAGS = (
     *("--dataset", "mnist-sample", "--model", "1.5k-dw", "--epochs", "1", "--batch-size", "32"),
     *("--train-images", "160", "--holdout", "40", "--device", "cpu", "--threads", "1"),
 )
-SWEEP = """
-[defaults]
-dataset = "mnist-sample"
-epochs = 1
-batch_size = 32
-train_images = 160
-seeds = "0-1"
-[cells.small]
-model = "1.5k-dw"
-[cells.large]
-model = "5k"
-"""
 
 
 @pytest.fixture
@@ -111,33 +99,6 @@ def test_ctrl_c_keeps_the_finished_runs(cli_output, own_results, stop_at):
         f"effcnn: stopped within an epoch; 1 of 3 runs are in {own_results}; "
         "the same command goes on from there"
     )
-
-
-def test_sweep_trains_what_is_missing(cli_output, own_results, tmp_path, monkeypatch):
-    file = tmp_path / "nets.toml"
-    file.write_text(SWEEP)
-    assert cli_output("sweep", file, "--cells", "nets/large", "--device", "cpu")[0] == 0
-    assert [run.recipe.model for run in results.runs(own_results)] == ["5k", "5k"]
-    trained = []
-    run = runs.Trainer.run
-    monkeypatch.setattr(
-        runs.Trainer, "run", lambda self, *hooks: trained.append(self.recipe) or run(self, *hooks)
-    )
-    status, out, err = cli_output("sweep", file)
-    assert status == 0
-    assert [(recipe.model, recipe.seed) for recipe in trained] == [("1.5k-dw", 0), ("1.5k-dw", 1)]
-    assert out.count("already there") == 2
-    assert [line for line in err.splitlines() if ":" not in line] == ["nets/small", "nets/large"]
-
-
-def test_ctrl_c_stops_a_sweep(cli_output, own_results, tmp_path, stop_at):
-    file = tmp_path / "nets.toml"
-    file.write_text(SWEEP)
-    stop_at(seed=1)
-    status, _, err = cli_output("sweep", file)
-    assert status == 130
-    assert [run.recipe.model for run in results.runs(own_results)] == ["1.5k-dw"]
-    assert "nets/large" not in err
 
 
 def test_results_lists_and_writes_csv(book, cli_output, own_results, small, record, tmp_path):

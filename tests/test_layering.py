@@ -48,9 +48,9 @@ def inside(path, *, lazily):
     return {name for name in imported(path, lazily=lazily) if name.split(".")[0] == "effcnn"}
 
 
-@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize("name", [*READING, "commands", "plan", "pool", "progress", "sweep"])
 def test_reading_side_imports_no_torch(name):
-    """Neither itself nor through what it imports."""
+    """Neither itself nor through what it imports; nor the parent of a sweep's workers."""
     code = f"import sys, effcnn.{name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

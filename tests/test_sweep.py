@@ -1,0 +1,264 @@
+"""Sweeps with real workers: killed, stopped, side by side, and still the same bits in the end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from effcnn import cells, cli, plan, results, runs, store, sweep
+
+DEFAULTS = """
+[defaults]
+dataset = "mnist-sample"
+model = "1.5k-dw"
+batch_size = 32
+train_images = 160
+holdout = 40
+"""
+LONG = f"{DEFAULTS}\n[cells.long]\nepochs = 20\ntechniques = 'sam+swa'\nkeep_epochs = '0'\n"
+SHORT = "[cells.short]\nepochs = 1\nseeds = '1'\n"
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A sweep file's path, to be written."""
+    # A test run in the background of a shell may have inherited that it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield tmp_path / "f.toml"
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def command(file, root, capfd):
+    """`effcnn sweep` in this process, with real workers: status, standard output and error."""
+
+    def run(text, *words):
+        file.write_text(text)
+        status = cli.main(["sweep", str(file), "--results", str(root), "--device", "cpu", *words])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def at_report(monkeypatch):
+    """Do something with the worker's pid when a report comes, as often as is said."""
+
+    def at(what, times=1):
+        class Hook(sweep.Sweep):
+            def hear(self, event):
+                nonlocal times
+                if event.kind == "report" and "long" in event.job.name and times:
+                    times -= 1
+                    what(self.pool.workers[event.worker].process.pid)
+                super().hear(event)
+
+        monkeypatch.setattr(sweep, "Sweep", Hook)
+
+    return at
+
+
+def bits(run):
+    """All files of a run; of its record what does not depend on the clock."""
+    files = {path.name: path.read_bytes() for path in run.folder.rglob("*.safetensors")}
+    return files, {name: run.record[name] for name in ("recipe", "status", "test", "history")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The run of the cell `long`, trained in this process."""
+    file = tmp_path_factory.mktemp("whole") / "f.toml"
+    file.write_text(LONG)
+    return runs.train(cells.read(file)[0].recipe, file.parent, device="cpu", keep_epochs=True)
+
+
+def assert_whole(root, run):
+    assert bits(results.find(run.recipe, root)) == bits(run)
+    assert not [path.name for path in (root / ".partial").iterdir() if path.suffix != ".lock"]
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_workers_run_goes_on(command, root, at_report, uninterrupted):
+    at_report(kill)
+    status, out, err = command(LONG + SHORT)
+    assert status == 0
+    assert err.count("f/long seed 0: its worker ended by SIGKILL; trying once more\n") == 1
+    assert err.count("goes on after epoch") == 1
+    assert err.startswith("2 runs: 0 there, 2 to train; ")
+    assert_whole(root, uninterrupted)
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["f/long", "1/1"],
+        ["f/short", "1/1"],
+    ]
+
+
+def test_a_run_whose_worker_is_killed_twice_has_failed(command, root, at_report):
+    at_report(kill, times=2)
+    status, out, err = command(LONG + SHORT, "--workers", "1")
+    assert status == 2
+    assert "effcnn: f/long seed 0: its worker ended by SIGKILL, 2 times\n" in err
+    assert err.endswith("effcnn: 1 of 2 runs are missing\n")
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["f/long", "0/1"],
+        ["f/short", "1/1"],
+    ]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_finishes_the_epoch_and_twice_stops_now(
+    command, root, at_report, uninterrupted, times
+):
+    at_report(lambda _: [os.kill(os.getpid(), signal.SIGINT) for _ in range(times)])
+    status, out, err = command(LONG + SHORT, "--workers", "1")
+    assert status == 130
+    how = "stopped" if times == 1 else "stopped within an epoch"
+    last = f"effcnn: {how}; 0 of 2 runs are in {root}; the same command goes on from there"
+    assert err.splitlines()[-1] == last
+    assert "stopping after these epochs; Ctrl-C again stops now" in err
+    assert " 0/1 " in out
+    if times == 1:
+        assert plan.epochs_done(uninterrupted.recipe, root) in range(1, 20)
+        status, _, err = command(LONG, "--cells", "f/long")
+        assert status == 0
+        assert "1 to train, 1 of them from a checkpoint;" in err
+        assert_whole(root, uninterrupted)
+
+
+def start(file, root, *words):
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "effcnn",
+            "sweep",
+            file,
+            "--results",
+            root,
+            "--device",
+            "cpu",
+            *words,
+        ],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
+    )
+
+
+def test_workers_end_when_the_sweep_is_killed(command, file, root, uninterrupted):
+    file.write_text(LONG)
+    parent, recipe = start(file, root), uninterrupted.recipe
+    while not plan.started(recipe, root):
+        assert parent.poll() is None, parent.communicate()
+        time.sleep(0.05)
+    assert plan.elsewhere(recipe, root)
+    parent.kill()
+    parent.communicate(timeout=10)  # not before the workers close their standard output too
+    for _ in range(50):
+        if not plan.elsewhere(recipe, root):
+            break
+        time.sleep(0.1)
+    assert not plan.elsewhere(recipe, root)
+    assert command(LONG)[0] == 0
+    assert_whole(root, uninterrupted)
+
+
+TWO = f"""{DEFAULTS}
+[cells.plain]
+epochs = 6
+seeds = "0-2"
+[cells.twin]
+epochs = 6
+seeds = "1-2"
+[cells.fast]
+lr = 1e6
+batch_size = 8
+epochs = 3
+"""
+
+
+def test_two_sweeps_at_once_train_each_recipe_once(file, root):
+    file.write_text(TWO)
+    both = [start(file, root, "--workers", workers) for workers in "12"]
+    outputs = [one.communicate(timeout=120) for one in both]
+    assert [one.returncode for one in both] == [1, 1]  # a cell diverges
+    lines = [line for _, err in outputs for line in err.splitlines() if line.startswith("[")]
+    trained = [line for line in lines if " images/s)" in line]
+    assert len(trained) == 4
+    assert len({line.split("] ")[1].split(":")[0] for line in trained}) == 4
+    assert len([line for line in lines if "(trained by another process)" in line]) == 8 - 4 - sum(
+        int(err.split(" runs: ")[1].split(" there")[0]) for _, err in outputs
+    )
+    found = results.runs(root)  # a damaged one would warn, and warnings are errors
+    assert len(found) == 4
+    weights = [run.recipe.seed for run in found if (run.folder / "weights.safetensors").exists()]
+    assert weights == [0, 1]  # the first of each cell
+    for out, _ in outputs:
+        plain, twin, fast = out.splitlines()[1:]
+        assert plain.split()[:2] == ["f/plain", "3/3"]
+        assert "±" in plain
+        assert twin.split()[:2] == ["f/twin", "2/2"]
+        assert fast.split()[:4] == ["f/fast", "1/1", "-", "1"]
+
+
+def test_what_stops_one_run_for_a_user_hands_out_no_more(command, root):
+    (root / "mnist-sample/1.5k-dw/baseline").mkdir(parents=True)
+    text = f"{DEFAULTS}[cells.bad]\nepochs = 1\nseeds = '0-1'\n"
+    recipe = plan_of(text, root.parent / "g.toml")[0].recipe
+    (root / recipe.folder).mkdir()
+    status, out, err = command(text, "--workers", "1")
+    assert status == 2
+    said = f"effcnn: f/bad seed 0: {root / recipe.folder} is not a whole run; move it away"
+    assert [line for line in err.splitlines() if ":" in line][1:2] == [said]
+    assert "f/bad  0/2" in out
+
+
+def test_damaged_data_start_no_worker(command, root, monkeypatch):
+    monkeypatch.setattr(sweep, "Pool", lambda *_, **__: pytest.fail("started a worker"))
+    raw = root.parent / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"not the original")
+    text = "[cells.a]\ndataset = 'mnist'\nmodel = '25k'\n"
+    status, out, err = command(text, "--data", str(root.parent))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "train-images-idx3-ubyte is truncated or corrupted: delete it" in err
+    assert not root.exists()
+
+
+def plan_of(text, file):
+    file.write_text(text)
+    return plan.plan(cells.read(file))
+
+
+def test_dry_run_writes_nothing_and_says_how_long(command, file, root):
+    text = LONG + SHORT
+    recipe = plan_of(text, file)[1].recipe
+    with store.claim(recipe, root):
+        pass
+    before = sorted((path, path.is_file() and path.read_bytes()) for path in root.rglob("*"))
+    status, out, err = command(text, "--dry-run", "--epochs", "2")
+    assert status == 0, err
+    _, long, short, total, note = out.splitlines()
+    assert long.split()[:6] == ["f/long", "0", "2", "0", "-", "1"]
+    assert short.split()[:3] == ["f/short", "1", "2"]
+    assert total.startswith("2 runs to train: about ")
+    assert note.startswith("--seeds or --epochs made these other runs than ")
+    assert before == sorted(
+        (path, path.is_file() and path.read_bytes()) for path in root.rglob("*")
+    )
+
+
+def test_nothing_to_do_starts_no_worker(command, root, record, file, monkeypatch):
+    for task in plan_of(f"{DEFAULTS}{SHORT}", file):
+        results.write(root, task.recipe, record(98.0), {})
+    monkeypatch.setattr(sweep, "Pool", lambda *_, **__: pytest.fail("started a worker"))
+    status, out, err = command(f"{DEFAULTS}{SHORT}")
+    assert (status, err) == (0, "1 runs: 1 there, 0 to train; 1 worker on cpu, 1 thread each\n")
+    assert "98.00, one run" in out
+    assert command(f"{DEFAULTS}{SHORT}", "--dry-run")[0] == 0
+    status, out, err = command(f"{DEFAULTS}{SHORT}keep_epochs = '1'\n")
+    assert (status, out) == (2, "")
+    assert "is there without its epochs; name another --results" in err
