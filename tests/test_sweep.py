@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from effcnn import cells, cli, plan, results, runs, store, sweep
+from effcnn import cells, cli, plan, results, runs, sweep
 
 DEFAULTS = """
 [defaults]
@@ -202,63 +202,3 @@ def test_two_sweeps_at_once_train_each_recipe_once(file, root):
         assert "±" in plain
         assert twin.split()[:2] == ["f/twin", "2/2"]
         assert fast.split()[:4] == ["f/fast", "1/1", "-", "1"]
-
-
-def test_what_stops_one_run_for_a_user_hands_out_no_more(command, root):
-    (root / "mnist-sample/1.5k-dw/baseline").mkdir(parents=True)
-    text = f"{DEFAULTS}[cells.bad]\nepochs = 1\nseeds = '0-1'\n"
-    recipe = plan_of(text, root.parent / "g.toml")[0].recipe
-    (root / recipe.folder).mkdir()
-    status, out, err = command(text, "--workers", "1")
-    assert status == 2
-    said = f"effcnn: f/bad seed 0: {root / recipe.folder} is not a whole run; move it away"
-    assert [line for line in err.splitlines() if ":" in line][1:2] == [said]
-    assert "f/bad  0/2" in out
-
-
-def test_damaged_data_start_no_worker(command, root, monkeypatch):
-    monkeypatch.setattr(sweep, "Pool", lambda *_, **__: pytest.fail("started a worker"))
-    raw = root.parent / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "train-images-idx3-ubyte").write_bytes(b"not the original")
-    text = "[cells.a]\ndataset = 'mnist'\nmodel = '25k'\n"
-    status, out, err = command(text, "--data", str(root.parent))
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "train-images-idx3-ubyte is truncated or corrupted: delete it" in err
-    assert not root.exists()
-
-
-def plan_of(text, file):
-    file.write_text(text)
-    return plan.plan(cells.read(file))
-
-
-def test_dry_run_writes_nothing_and_says_how_long(command, file, root):
-    text = LONG + SHORT
-    recipe = plan_of(text, file)[1].recipe
-    with store.claim(recipe, root):
-        pass
-    before = sorted((path, path.is_file() and path.read_bytes()) for path in root.rglob("*"))
-    status, out, err = command(text, "--dry-run", "--epochs", "2")
-    assert status == 0, err
-    _, long, short, total, note = out.splitlines()
-    assert long.split()[:6] == ["f/long", "0", "2", "0", "-", "1"]
-    assert short.split()[:3] == ["f/short", "1", "2"]
-    assert total.startswith("2 runs to train: about ")
-    assert note.startswith("--seeds or --epochs made these other runs than ")
-    assert before == sorted(
-        (path, path.is_file() and path.read_bytes()) for path in root.rglob("*")
-    )
-
-
-def test_nothing_to_do_starts_no_worker(command, root, record, file, monkeypatch):
-    for task in plan_of(f"{DEFAULTS}{SHORT}", file):
-        results.write(root, task.recipe, record(98.0), {})
-    monkeypatch.setattr(sweep, "Pool", lambda *_, **__: pytest.fail("started a worker"))
-    status, out, err = command(f"{DEFAULTS}{SHORT}")
-    assert (status, err) == (0, "1 runs: 1 there, 0 to train; 1 worker on cpu, 1 thread each\n")
-    assert "98.00, one run" in out
-    assert command(f"{DEFAULTS}{SHORT}", "--dry-run")[0] == 0
-    status, out, err = command(f"{DEFAULTS}{SHORT}keep_epochs = '1'\n")
-    assert (status, out) == (2, "")
-    assert "is there without its epochs; name another --results" in err
