@@ -97,6 +97,9 @@ def weights(path: Path, model: nn.Module) -> dict[str, Tensor]:
                 if shape != list(weight.shape):
                     raise UserError(f"{name} is {shape}, not {list(weight.shape)}")
             found = {name: file.get_tensor(name) for name in wanted}
+        with path.open("rb") as raw:
+            header = raw.read(int.from_bytes(raw.read(8), "little"))  # which safe_open has checked
+        json.loads(header, object_pairs_hook=_once)
         for name, weight in wanted.items():
             if found[name].dtype != weight.dtype:
                 raise UserError(f"{name} is {found[name].dtype}, not {weight.dtype}")
@@ -104,6 +107,12 @@ def weights(path: Path, model: nn.Module) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise UserError(f"{path} is not the weights of this net: {reason[0].strip()}") from None
     return found
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    if len(dict(pairs)) < len(pairs):
+        raise UserError("a name stands in it twice")
+    return dict(pairs)
 
 
 def _pack(tree: object, tensors: dict[str, Tensor]) -> object:

@@ -39,9 +39,16 @@ class Run:
         """`answer` and `label` (uint8) and `confidence` (float16), each (test images,)."""
         path = self.folder / "predictions.safetensors"
         try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
+            found = load_file(path)
+            shape = (self.record["test"]["images"],)
+            kinds = {name: (str(part.dtype), part.shape) for name, part in found.items()}
+            wanted = {"answer": "uint8", "confidence": "float16", "label": "uint8"}
+            if kinds != {name: (dtype, shape) for name, dtype in wanted.items()}:
+                raise TypeError("it does not hold the answers to all test images")
+        # NumPy lacks some of the types that a file can name.
+        except (OSError, SafetensorError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: {error}; train the run again in another folder") from None
+        return found
 
 
 def published() -> Path | None:

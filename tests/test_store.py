@@ -19,9 +19,8 @@ def files(root):
 
 def test_written_run_comes_back(root, small, record):
     labels = np.array([7, 2, 1], np.uint8)
-    run = results.write(
-        root, small(), record(), {"predictions.safetensors": save({"label": labels})}
-    )
+    said = {"label": labels, "answer": labels, "confidence": np.ones(3, np.float16)}
+    run = results.write(root, small(), record(), {"predictions.safetensors": save(said)})
     assert run == results.find(small(), root) == results.read(root / small().folder)
     assert run.recipe == small()
     assert run.record["test"]["accuracy"] == 98.5
@@ -145,9 +144,24 @@ def test_not_a_run(tmp_path, root, small, record):
         results.read(tmp_path)
     with pytest.raises(UserError, match="there is no results folder"):
         results.runs(root)
-    run = results.write(root, small(), record(), {"predictions.safetensors": b"\x08cut off"})
-    with pytest.raises(UserError, match=r"predictions\.safetensors: "):
+
+
+@pytest.mark.parametrize("name", ["cut off", "a part", "another length", "floats", "bfloat16"])
+def test_damaged_predictions_are_named(root, small, record, name):
+    answers, sure = np.array([7, 2, 1], np.uint8), np.ones(3, np.float16)
+    good = {"label": answers, "answer": answers, "confidence": sure}
+    content = {
+        "cut off": save(good)[:-2],
+        "a part": save({"label": answers}),
+        "another length": save({name: part[:2] for name, part in good.items()}),
+        "floats": save({**good, "answer": sure}),
+        "bfloat16": save(good).replace(b'"F16"', b'"BF16"').replace(b"  ", b" ", 1),
+    }[name]
+    run = results.write(root, small(), record(), {"predictions.safetensors": content})
+    assert results.runs(root) == [run]
+    with pytest.raises(UserError, match=r"predictions\.safetensors: ") as error:
         run.predictions()
+    assert "\n" not in str(error.value)
     (run.folder / "predictions.safetensors").unlink()
     with pytest.raises(UserError, match=r"predictions\.safetensors: "):
         run.predictions()
