@@ -91,6 +91,7 @@ def child(target, *arguments):
 
 def train_and_tell(pipe, wanted, root):
     """Say when each epoch is over."""
+    os.fsync = lambda handle: None
     train(wanted, root, keep_epochs=True, watch=lambda report: pipe.send(report.epoch))
 
 
@@ -146,9 +147,5 @@ def _spy(root: Path, before) -> None:
         if path.startswith(str(root)):
             before(event, path)
 
-    def fsync(handle: int) -> None:
-        before("fsync", place(handle), handle)
-        real(handle)
-
-    real, os.fsync = os.fsync, fsync
+    os.fsync = lambda handle: before("fsync", place(handle), handle)  # a kill needs no more
     sys.addaudithook(hook)

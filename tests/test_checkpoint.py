@@ -1,5 +1,7 @@
 """A checkpoint keeps all to the bit; one that is damaged, hostile or foreign is not used."""
 
+import shutil
+
 import pytest
 import torch
 from crashes import CONTENT, bits, forged, leftovers, recipe, start, train
@@ -9,12 +11,20 @@ from effcnn import checkpoint
 from effcnn.errors import UserError
 from effcnn.train import Trainer
 
-WANTED = recipe(3, "sam+swa(start=0.5)")
+WANTED = recipe(2, "sam+swa(start=0.5)", batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return bits(train(WANTED, tmp_path_factory.mktemp("whole"), keep_epochs=True))
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """A store with the first half of a training."""
+    root = tmp_path_factory.mktemp("half")
+    start(root, WANTED, keep_epochs=True)
+    return root
 
 
 def same(first, second):
@@ -63,8 +73,8 @@ def test_a_tree_comes_back_as_it_was(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
-def test_momentum_lies_in_memory_as_its_weights_do(tmp_path):
-    path = start(tmp_path, WANTED)
+def test_momentum_lies_in_memory_as_its_weights_do(half):
+    path = half / ".partial" / f"{WANTED.hash}.safetensors"
     trainer = Trainer(WANTED, CONTENT)
     trainer.load_state_dict(checkpoint.read(path)["state"])
     states = trainer.optimizer.state
@@ -105,7 +115,7 @@ DAMAGE = {
     "unknown kind": with_tree('{"object": [["a", 1]]}'),
     "unknown tensor": with_tree('{"tensor": "0"}'),
     "no state": forged(lambda saved: saved.pop("state")),
-    "another recipe": forged(lambda saved: saved["state"].update(recipe=recipe(3, "").json())),
+    "another recipe": forged(lambda saved: saved["state"].update(recipe=recipe(2, "").json())),
     "a weight less": forged(lambda saved: saved["state"]["model"].popitem()),
     "huge weights": forged(
         lambda saved: saved["state"]["model"].update({"conv1.conv.weight": torch.zeros(10**6)})
@@ -132,8 +142,9 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_checkpoint_is_named_and_not_used(root, whole, name, monkeypatch):
-    path = start(root, WANTED, keep_epochs=True)
+def test_a_damaged_checkpoint_is_named_and_not_used(root, half, whole, name, monkeypatch):
+    shutil.copytree(half, root)
+    path = root / ".partial" / f"{WANTED.hash}.safetensors"
     DAMAGE[name](path)
     monkeypatch.chdir(root)
     with pytest.warns(UserWarning, match="this training starts from the beginning") as said:

@@ -41,15 +41,15 @@ def test_it_says_so_once_and_the_parts_add_up(root, whole, capsys):
 
 
 def train_with_two_threads(pipe, root):
-    start(root, WANTED, threads=2)
+    start(root, recipe(3, ""), threads=2)
 
 
 def test_another_number_of_threads_is_recorded(root):
     process, _ = child(train_with_two_threads, root)
     process.join()
     assert process.exitcode == 0
-    start(root, WANTED, epochs=1)
-    run = train(WANTED, root)
+    start(root, recipe(3, ""))
+    run = train(recipe(3, ""), root)
     assert run.record["provenance"]["threads"] == 2
     assert run.record["resumed"] == [{"epochs": 1, "threads": {"was": 2, "is": 1}}, {"epochs": 2}]
     assert results.read(run.folder) == run
