@@ -46,7 +46,7 @@ class Progress:
         self.bars = []
         if sys.stderr.isatty():
             every = {"dynamic_ncols": True, "leave": False, "file": sys.stderr}
-            form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+            form = "{desc} {percentage:3.0f}%|{bar}|"
             self.bars = [tqdm(total=sum(self.left.values()) or 1, bar_format=form, **every)]
             for i in range(workers):
                 self.bars.append(tqdm(position=i + 1, bar_format="{desc}", **every))
@@ -118,9 +118,7 @@ class Progress:
         if self.bars:
             bar = self.bars[0]
             bar.n = bar.total - sum(self.left.values())
-            bar.set_description_str(f"{self.done}/{self.total} runs", refresh=False)
-            bar.set_postfix_str(self.time_left().removeprefix(", "), refresh=False)
-            bar.refresh()
+            bar.set_description_str(f"{self.done}/{self.total} runs{self.time_left()}")
 
     def close(self) -> None:
         """Take the bars away."""

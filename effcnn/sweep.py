@@ -35,8 +35,8 @@ class Task:
 def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str, str]:
     """Train one run in a worker.
 
-    Returns: what became of it: trained, busy (another process trains it), stopped or refused (with
-        the reason).
+    Returns: what became of it: trained, there (by another process, meanwhile), busy (another one
+        trains it), stopped or refused (with the reason).
     """
     from effcnn import data as datasets
     from effcnn import runs
@@ -44,6 +44,13 @@ def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str,
     if not hasattr(datasets.load, "cache_info"):
         # A worker trains many runs on the same images, and nothing changes them.
         datasets.load = lru_cache(maxsize=2)(datasets.load)
+    reported = False
+
+    def watch(report: runs.Report) -> None:
+        nonlocal reported
+        reported = True
+        seat.report(asdict(report))
+
     try:
         runs.train(
             task.recipe,
@@ -53,7 +60,7 @@ def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str,
             threads=seat.threads,
             keep_weights=task.keep_weights,
             keep_epochs=task.keep_epochs,
-            watch=lambda report: seat.report(asdict(report)),
+            watch=watch,
             stop=seat.stop,
             wait=False,
         )
@@ -63,7 +70,7 @@ def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str,
         return "stopped", ""
     except UserError as error:
         return "refused", str(error)
-    return "trained", ""
+    return "trained" if reported else "there", ""
 
 
 class Sweep:
@@ -123,8 +130,9 @@ class Sweep:
             return
         self.progress.idle(event.worker)
         outcome, reason = event.value if event.kind == "done" else (event.kind, event.value)
-        if outcome == "trained":
-            self.progress.finished(task.name, results.find(task.recipe, self.root))
+        if outcome in ("trained", "there"):
+            run = results.find(task.recipe, self.root)
+            self.progress.finished(task.name, run, elsewhere=outcome == "there")
         elif outcome == "busy":
             self.later.append((time.monotonic() + ASK_AGAIN, task))
         elif outcome == "died":

@@ -66,7 +66,7 @@ def test_bars_on_a_terminal(three, record, monkeypatch):
     progress.close()
     shown = sys.stderr.getvalue()
     assert "1/4 runs   0%|" in shown
-    assert "2/4 runs  33%|" in shown
+    assert "2/4 runs, 32 s left  33%|" in shown
     assert "a: epoch 1/2, loss 0.5000, accuracy 80.00%" in shown
     assert "[2/4] a: 98.61% (2 s, 200 images/s), 32 s left\n" in shown
 
