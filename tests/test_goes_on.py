@@ -178,3 +178,12 @@ def test_epochs_and_other_leftovers_that_are_not_wanted(root, whole):
     assert bits(run) == (files, whole[1])
     assert bits(train(WANTED, copy, keep_epochs=True)) == whole
     assert leftovers(root) == leftovers(copy) == []
+
+
+def test_epochs_of_an_earlier_training_are_not_taken_for_its_own(root, whole):
+    """That one began again, and its checkpoint is gone; this one keeps none at first."""
+    start(root, WANTED, epochs=2, keep_epochs=True).unlink()
+    start(root, WANTED, epochs=2)
+    with pytest.warns(UserWarning, match="the weights after epoch 1 were not kept"):
+        run = train(WANTED, root, keep_epochs=True)
+    assert bits(run) == whole
