@@ -123,6 +123,9 @@ def _machine_flags(
         "--results", type=_folder, help="the store (default: EFFCNN_RESULTS, or runs/)"
     )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    sub.add_argument(
+        "--compile", default="auto", help="auto, on or off: torch.compile, in long trainings"
+    )
     sub.add_argument("--threads", type=_int, help=threads)
 
 

@@ -59,7 +59,13 @@ def sweep(args: Namespace) -> int:
         print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
         return 0
     stopped = sweeping.run(
-        missing, len(tasks) - len(missing), seats, root=root, data=args.data, **pool
+        missing,
+        len(tasks) - len(missing),
+        seats,
+        root=root,
+        data=args.data,
+        compiled=args.compile,
+        **pool,
     )
     table = sweeping.table(cells, root)
     print(f"{table.to_string(index=False)}{note}")
@@ -97,6 +103,8 @@ def _check_machine(args: Namespace) -> None:
         raise UserError(f"threads is {args.threads}; it must be a whole number from 1 on")
     if args.device.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
         raise unknown("device", args.device, ("auto", "cpu", "cuda", "mps"))
+    if args.compile not in ("auto", "on", "off"):
+        raise unknown("choice to compile", args.compile, ("auto", "on", "off"))
 
 
 def _train(args: Namespace, recipes: list, keep_epochs: bool) -> int:
@@ -121,6 +129,7 @@ def _train(args: Namespace, recipes: list, keep_epochs: bool) -> int:
                     data=args.data,
                     device=args.device,
                     threads=args.threads,
+                    compiled=args.compile,
                     keep_weights=recipe is recipes[0],
                     keep_epochs=keep_epochs and recipe is recipes[0],
                     progress=True,

@@ -55,7 +55,7 @@ def devices(name: str, workers: int | None, threads: int, runs: int) -> list[str
     if name != "cpu":
         import torch
 
-        from effcnn.train import pick_device
+        from effcnn.device import pick_device
 
         cards = [str(pick_device(name))]
         if cards == ["cuda"]:

@@ -15,7 +15,7 @@ from effcnn import measure, techniques
 from effcnn.recipe import Recipe
 
 
-def machine(device: torch.device) -> dict:
+def machine(device: torch.device, compiled: bool = False) -> dict:
     """Package, commit, versions, device, processor and threads, as they are now."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
@@ -26,18 +26,21 @@ def machine(device: torch.device) -> dict:
         "device": name,
         "cpu": measure.cpu_name(),
         "threads": torch.get_num_threads(),
+        "compiled": compiled,
         "system": platform.system(),
     }
 
 
-def made(recipe: Recipe, device: torch.device, before: dict | None, done: int) -> dict:
+def made(
+    recipe: Recipe, device: torch.device, compiled: bool, before: dict | None, done: int
+) -> dict:
     """What a run's record says of its making; of earlier parts, too, where it was interrupted.
 
     Args:
         before: the same of the parts before, if there were any.
         done: epochs they did.
     """
-    now = machine(device)
+    now = machine(device, compiled)
     if before is None:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         made = {"started": started, "wall_seconds": 0.0, "provenance": now, "resumed": []}

@@ -16,10 +16,11 @@ from effcnn import checkpoint, measure, provenance, results, store
 from effcnn import data as datasets
 from effcnn import watch as watching
 from effcnn.data import Data
+from effcnn.device import pick_compiled, pick_device
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 from effcnn.store import Busy, Stopped
-from effcnn.train import Trainer, build, evaluate, pick_device
+from effcnn.train import Trainer, build, evaluate
 from effcnn.watch import Report, Watcher
 
 __all__ = ["Busy", "Report", "Stopped", "load", "retest", "train"]
@@ -32,6 +33,7 @@ def train(
     data: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    compiled: str = "auto",
     keep_weights: bool = True,
     keep_epochs: bool = False,
     progress: bool = False,
@@ -48,6 +50,7 @@ def train(
         data: folder of the data sets; see `effcnn.data.folder_for`.
         device: auto, cpu, cuda or mps.
         threads: CPU threads; PyTorch's default if None.
+        compiled: auto, on or off; see `effcnn.device.pick_compiled`. The same up to rounding.
         keep_weights: store the weights after the last epoch.
         keep_epochs: store the weights after every epoch too.
         progress: show a bar on a terminal, and a line per epoch elsewhere.
@@ -62,6 +65,7 @@ def train(
         store.tidy(recipe, root)
         return known
     where = pick_device(device)
+    compiles = pick_compiled(compiled, recipe, where)
     store.check_writable(root)
     with store.claim(recipe, root, wait=wait, stop=stop or (lambda: False)):
         if (known := _known(recipe, root)) is None:  # else by the process waited for
@@ -70,7 +74,7 @@ def train(
             content = datasets.load(
                 recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
             )
-            training = _Training(recipe, root, content, where, keep_epochs)
+            training = _Training(recipe, root, content, where, compiles, keep_epochs)
             with watching.shown(training.trainer) if progress else nullcontext() as shown:
                 training.run([each for each in (shown, watch) if each], stop)
             known = training.finish(keep_weights)
@@ -82,7 +86,13 @@ class _Training:
     """The training of one run, from its last checkpoint into the store."""
 
     def __init__(
-        self, recipe: Recipe, root: Path, content: Data, where: torch.device, keep_epochs: bool
+        self,
+        recipe: Recipe,
+        root: Path,
+        content: Data,
+        where: torch.device,
+        compiled: bool,
+        keep_epochs: bool,
     ) -> None:
         self.recipe, self.root, self.content, self.keep_epochs = recipe, root, content, keep_epochs
         self.folder = store.place(recipe, root)
@@ -91,12 +101,12 @@ class _Training:
         self.clock = time.perf_counter()
         self.trainer, before = checkpoint.resume(
             self.checkpoint,
-            lambda: Trainer(recipe, content, where),
+            lambda: Trainer(recipe, content, where, compiled=compiled),
             self.epochs if keep_epochs else None,
         )
         self.done = len(self.trainer.history)  # epochs in the checkpoint
         # Before training: the checkout may change while it goes on.
-        self.made = provenance.made(recipe, where, before, self.done)
+        self.made = provenance.made(recipe, where, compiled, before, self.done)
         if self.done:
             print(
                 f"{watching.label(recipe)}: goes on after epoch {self.done} of {recipe.epochs}",

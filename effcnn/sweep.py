@@ -32,7 +32,9 @@ class Task:
     keep_epochs: bool
 
 
-def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str, str]:
+def train(
+    task: Task, seat: Seat, *, root: Path, data: str | None, compiled: str = "auto"
+) -> tuple[str, str]:
     """Train one run in a worker.
 
     Returns: what became of it: trained, there (by another process, meanwhile), busy (another one
@@ -58,6 +60,7 @@ def train(task: Task, seat: Seat, *, root: Path, data: str | None) -> tuple[str,
             data=data,
             device=seat.device,
             threads=seat.threads,
+            compiled=compiled,
             keep_weights=task.keep_weights,
             keep_epochs=task.keep_epochs,
             watch=watch,
@@ -81,11 +84,18 @@ class Sweep:
     """
 
     def __init__(
-        self, tasks: list[Task], pool: Pool, progress: Progress, *, root: Path, data: str | None
+        self,
+        tasks: list[Task],
+        pool: Pool,
+        progress: Progress,
+        *,
+        root: Path,
+        data: str | None,
+        compiled: str = "auto",
     ) -> None:
         self.queue, self.later = deque(tasks), deque()  # later: (when to ask again, task)
         self.pool, self.progress, self.root = pool, progress, root
-        self.train = partial(train, root=root, data=data)
+        self.train = partial(train, root=root, data=data, compiled=compiled)
         self.tries: Counter = Counter()
         self.failed: dict[str, str] = {}
         self.refused = False
@@ -164,6 +174,7 @@ def run(
     root: Path,
     data: str | None = None,
     threads: int = 1,
+    compiled: str = "auto",
     use: Path | None = None,
 ) -> str:
     """Train the missing runs in a pool of processes, and show how it goes.
@@ -182,7 +193,9 @@ def run(
                 closing(Progress(recipes, done, len(devices))) as progress,
                 Pool(devices, threads=threads, use=use) as pool,
             ):
-                Sweep(missing, pool, progress, root=root, data=data).run(hand.stop)
+                Sweep(missing, pool, progress, root=root, data=data, compiled=compiled).run(
+                    hand.stop
+                )
         except KeyboardInterrupt:
             return "stopped within an epoch"
     return "stopped" if hand.stop() else ""

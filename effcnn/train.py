@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from effcnn import models, techniques
 from effcnn.augment import augment
 from effcnn.data import Data, Split, normalise
+from effcnn.device import compile_whole
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 
@@ -210,21 +211,6 @@ class Trainer:
             yield normalise(images, self.data.mean, self.data.std)
 
 
-def compile_whole(forward: Callable) -> Callable:
-    """Loss and gradients as one graph, which a GPU replays: launching kernels one by one bounds it.
-
-    The results are copies: the next replay writes over what the graph gave.
-    """
-    graph = torch.compile(forward, mode="reduce-overhead", dynamic=False)
-
-    def replay(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        torch.compiler.cudagraph_mark_step_begin()
-        loss, logits = graph(images, targets)
-        return loss.clone(), logits.clone()
-
-    return replay
-
-
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum 0.9, Adam or AdamW, with weight decay on every parameter."""
     # Where a technique sets the rate it does so before the first step.
@@ -257,16 +243,3 @@ def evaluate(model: nn.Module, split: Split, data: Data, batch_size: int = 1000)
         "answer": answer.to(torch.uint8),
         "confidence": confidence.half(),
     }
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU. Raises `UserError` if it is not there."""
-    here = ["cpu"]
-    here += ["cuda"] if torch.cuda.is_available() else []
-    here += ["mps"] if torch.backends.mps.is_available() else []
-    try:
-        device = torch.device(name.replace("auto", "cuda" if "cuda" in here else "cpu"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise UserError(f"no device '{name}' here; choose from auto, {', '.join(here)}") from None
-    return device

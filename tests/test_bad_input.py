@@ -37,6 +37,7 @@ BAD = [
     ([*TRAIN, "--seeds", "-1"], "seeds are '-1'"),
     ([*TRAIN, "--holdout", "3900"], "batch_size is 128, more than the 100 training images"),
     ([*TRAIN, "--threads", "0"], "threads is 0; it must be a whole number from 1 on"),
+    ([*TRAIN, "--compile", "yes"], "unknown choice to compile 'yes'; choose from auto, on, off"),
     ([*TRAIN, "--device", "gpu"], "unknown device 'gpu' (did you mean 'cpu'?); choose from auto, "),
     (["sweep", "none.toml"], "there is no sweep file none.toml"),
     (

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from effcnn import fused, train
+from effcnn import device, fused
 from effcnn.techniques import create
 from effcnn.techniques.blurpool import BlurMaxPool2d
 from effcnn.techniques.swa import update_batchnorm
@@ -171,7 +171,7 @@ def test_the_whole_step_compiled_is_the_step(sample, small, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda f, **_: compile_(f, backend="aot_eager"))
     recipe = small("m+ls+sam", precision="fp32", batch_size=80, epochs=1)
     plain, whole = Trainer(recipe, sample), Trainer(recipe, sample)
-    whole.forward = train.compile_whole(whole._forward)
+    whole.forward = device.compile_whole(whole._forward)
     losses = []
     for trainer in (plain, whole):
         trainer.run(lambda step, loss, right: losses.append(loss.item()))

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from effcnn import cells, cli, plan, results, store, sweep, train
+from effcnn import cells, cli, device, plan, results, store, sweep
 from effcnn.errors import UserError
 
 DEFAULTS = """
@@ -85,7 +85,7 @@ def test_devices(monkeypatch, name, workers, threads, runs, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     pick = lambda name: torch.device("cuda" if name == "auto" else name)  # noqa: E731
-    monkeypatch.setattr(train, "pick_device", pick)
+    monkeypatch.setattr(device, "pick_device", pick)
     assert plan.devices(name, workers, threads, runs) == expected
 
 

@@ -1,14 +1,17 @@
 """The training loop, against a plain PyTorch loop; testing, against NumPy."""
 
 import random
+import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from effcnn import data, models, train
+import effcnn
+from effcnn import data, device, models, train
 from effcnn.errors import UserError
 from effcnn.train import Trainer, evaluate
 
@@ -117,4 +120,25 @@ def test_evaluation_by_hand(sample):
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:99"])
 def test_device_that_is_not_there(name):
     with pytest.raises(UserError, match="choose from auto, cpu"):
-        train.pick_device(name)
+        device.pick_device(name)
+
+
+def test_when_it_compiles(small, monkeypatch):
+    cpu = torch.device("cpu")
+    there = SimpleNamespace(available=lambda: True)
+    monkeypatch.setattr(effcnn, "fused", there, raising=False)
+    monkeypatch.setitem(sys.modules, "effcnn.fused", there)
+    long = {"epochs": 5000, "train_images": 160}
+
+    def picks(name, **flags):
+        return device.pick_compiled(name, small(**flags), cpu)
+
+    assert [picks(name) for name in ("auto", "on", "off")] == [False, True, False]
+    assert [picks(name, **long) for name in ("auto", "on", "off")] == [True, True, False]
+    assert not picks("auto", **long, precision="fp32")
+    there.available = lambda: False
+    assert not picks("auto", **long)
+    with pytest.raises(UserError, match="there is no C\\+\\+ compiler"):
+        picks("on")
+    with pytest.raises(UserError, match=r"unknown choice to compile 'yes'; choose from on, off"):
+        picks("yes")
