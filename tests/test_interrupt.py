@@ -73,7 +73,7 @@ def ended(process):
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 def test_a_command_that_is_stopped_and_killed(own_results, tmp_path, small):
     """As a user does it: killed, stopped once, stopped twice, and in the end left alone."""
-    wanted = small(epochs=9, train_images=1_000)
+    wanted = small(epochs=6, train_images=1_000)
     words = wanted.command().split()
     command = [sys.executable, "-m", *words, "--threads", "1", "--device", "cpu", "--keep-epochs"]
 
@@ -81,23 +81,23 @@ def test_a_command_that_is_stopped_and_killed(own_results, tmp_path, small):
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     process = run()
-    until(process, "epoch 2/9")
+    until(process, "epoch 1/6")
     process.kill()
     assert ended(process)[0] == -signal.SIGKILL
 
     process = run()
     until(process, "goes on after epoch")
-    until(process, "epoch 4/9")
+    until(process, ", validation")
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert code == 130
     there = f"0 of 1 runs are in {own_results}; the same command goes on from there"
-    last = re.fullmatch(r"effcnn: stopped after epoch ([4-8]) of 9; (.*)", said.splitlines()[-1])
+    last = re.fullmatch(r"effcnn: stopped after epoch ([1-5]) of 6; (.*)", said.splitlines()[-1])
     done = int(last[1])
     assert last[2] == there
 
     process = run()
-    until(process, f"goes on after epoch {done} of 9")
+    until(process, f"goes on after epoch {done} of 6")
     process.send_signal(signal.SIGINT)
     until(process, "Ctrl-C again stops now")
     process.send_signal(signal.SIGINT)
