@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -74,7 +75,8 @@ def train(
             content = datasets.load(
                 recipe.dataset, data, train_images=recipe.train_images, holdout=recipe.holdout
             )
-            training = _Training(recipe, root, content, where, compiles, keep_epochs)
+            make = partial(Trainer, recipe, content, where, compiled=compiles)
+            training = _Training(recipe, root, make, compiles, keep_epochs)
             with watching.shown(training.trainer) if progress else nullcontext() as shown:
                 training.run([each for each in (shown, watch) if each], stop)
             known = training.finish(keep_weights)
@@ -86,27 +88,18 @@ class _Training:
     """The training of one run, from its last checkpoint into the store."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        root: Path,
-        content: Data,
-        where: torch.device,
-        compiled: bool,
-        keep_epochs: bool,
+        self, recipe: Recipe, root: Path, make: Callable[[], Trainer], compiled: bool, keep: bool
     ) -> None:
-        self.recipe, self.root, self.content, self.keep_epochs = recipe, root, content, keep_epochs
+        self.recipe, self.root, self.keep_epochs = recipe, root, keep
         self.folder = store.place(recipe, root)
         self.checkpoint = self.folder.with_suffix(".safetensors")
         self.epochs = self.folder / "epochs"
         self.clock = time.perf_counter()
-        self.trainer, before = checkpoint.resume(
-            self.checkpoint,
-            lambda: Trainer(recipe, content, where, compiled=compiled),
-            self.epochs if keep_epochs else None,
-        )
+        epochs = self.epochs if keep else None
+        self.trainer, before = checkpoint.resume(self.checkpoint, make, epochs)
         self.done = len(self.trainer.history)  # epochs in the checkpoint
         # Before training: the checkout may change while it goes on.
-        self.made = provenance.made(recipe, where, compiled, before, self.done)
+        self.made = provenance.made(recipe, self.trainer.device, compiled, before, self.done)
         if self.done:
             print(
                 f"{watching.label(recipe)}: goes on after epoch {self.done} of {recipe.epochs}",
@@ -146,7 +139,7 @@ class _Training:
 
     def finish(self, keep_weights: bool) -> results.Run:
         """Test the net and put the run into its place."""
-        record, predictions = _tested(self.trainer, self.content)
+        record, predictions = _tested(self.trainer, self.trainer.data)
         files: dict[str, bytes] = {}
         if record["status"] == "finished":
             files["predictions.safetensors"] = save(predictions)
