@@ -125,11 +125,9 @@ def runs(
             found[name] = results.cell(name, folder)
         else:
             cell = _adapt(known[name], profile, seeds, epochs)
-            # One thread is as fast on so little, and never waits for a busy core. A folder of its
-            # own keeps these runs from those that a reader makes on the sample.
+            # A folder of its own keeps these runs from those that a reader makes on the sample.
             quick = profile == "quick"
-            root = results.own() / "quick" if quick else results.own()
-            found[name] = _train(cell, root, threads=1 if quick else None)
+            found[name] = _train(cell, results.own() / "quick" if quick else results.own())
     return found
 
 
@@ -149,7 +147,7 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else cell.seeds)
 
 
-def _train(cell: Cell, root: Path, threads: int | None) -> list[results.Run]:
+def _train(cell: Cell, root: Path) -> list[results.Run]:
     """The cell's runs: those that are there, else trained now."""
     found = []
     for recipe in cell.recipes():
@@ -161,7 +159,8 @@ def _train(cell: Cell, root: Path, threads: int | None) -> list[results.Run]:
             with warnings.catch_warnings():
                 # A warning on a page fails the build, and so few epochs leave SWA one to average.
                 warnings.simplefilter("ignore")
-                run = training.train(recipe, root, threads=threads)
+                # One thread, as sweeps have: another number would round otherwise.
+                run = training.train(recipe, root, threads=1)
         found.append(run)
     return found
 

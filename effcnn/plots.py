@@ -112,6 +112,32 @@ def shares_by_layer(layers: pd.DataFrame) -> Figure:
     return _finished(figure)
 
 
+def stacked(parts: pd.DataFrame, label: str) -> Figure:
+    """Stacked bars, one per row, the first on top.
+
+    Args:
+        parts: one column per part of the bars; an index of two levels: the bars of one of the
+            first stand together.
+        label: of the values, with their unit.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + 0.5 * len(parts)), layout="constrained")
+    left = pd.Series(0.0, parts.index)
+    for number, part in enumerate(parts):
+        axes.barh(
+            range(len(parts)),
+            parts[part],
+            left=left,
+            label=part,
+            hatch=(None, "//", "..")[number % 3],
+        )
+        left = left + parts[part]
+    axes.set_yticks(range(len(parts)), [f"{outer}\n{inner}" for outer, inner in parts.index])
+    axes.set(ylim=(len(parts) - 0.5, -0.5), xlabel=label)
+    axes.grid(visible=False, axis="y")
+    figure.legend(loc="outside upper right", ncols=len(parts.columns), fontsize="small")
+    return _finished(figure)
+
+
 def strip(runs: pd.DataFrame, paper: dict[tuple[str, str], float]) -> Figure:
     """Every run as a dot, one row per technique; the paper's single number as a diamond.
 

@@ -73,6 +73,15 @@ def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> E
     return Estimate(gap, float(reach * math.sqrt(both)), n, float(p))
 
 
+def equivalent(a: Sequence[float], b: Sequence[float], margin: float) -> bool:
+    """Whether two one-sided 5% tests (TOST) say that the means differ by less than `margin`.
+
+    That is, Welch's 90% interval of the difference lies within it. False for single runs.
+    """
+    gap = difference(a, b, level=0.9)
+    return -margin < gap.low and gap.high < margin
+
+
 def holm(p: Sequence[float]) -> np.ndarray:
     """Holm's correction: p-values adjusted for being looked at together; `nan` stays `nan`."""
     p = np.asarray(p, float)

@@ -134,3 +134,19 @@ def test_resolvable_gap_scales():
     # Many runs: the textbook's (1.96 + 0.84) * s * sqrt(2 / n).
     assert gaps[-1] == pytest.approx(2.8016 * 0.27 * math.sqrt(2 / 100), rel=0.01)
     assert math.isnan(stats.resolvable(0.27, 1))
+
+
+def test_equivalence_by_two_one_sided_tests():
+    """Against SciPy's one-sided Welch tests of the shifted samples."""
+    rng = np.random.default_rng(0)
+    said = set()
+    for gap in (0.0, 0.1, 0.2):
+        for margin in (0.05, 0.15, 0.3):
+            a, b = rng.normal(gap, 0.1, 9), rng.normal(0, 0.2, 12)
+            above = scipy_stats.ttest_ind(a + margin, b, equal_var=False, alternative="greater")
+            below = scipy_stats.ttest_ind(a - margin, b, equal_var=False, alternative="less")
+            expected = max(above.pvalue, below.pvalue) < 0.05
+            assert stats.equivalent(a, b, margin) == expected
+            said.add(bool(expected))
+    assert said == {True, False}
+    assert not stats.equivalent([1.0], [1.0], 10.0)
