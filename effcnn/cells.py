@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import get_type_hints
 
 from effcnn.errors import UserError, unknown
-from effcnn.recipe import Recipe
+from effcnn.recipe import TRAIN_IMAGES, Recipe
+from effcnn.techniques import parse
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ def read(path: Path | str) -> list[Cell]:
     """The cells of one sweep file, in its order.
 
     The file is TOML: a `title`, a table `[defaults]`, and one table `[cells.NAME]` per cell, both
-    with the flags of `effcnn train`. `seeds` and `keep_epochs` are seeds as text, "0-2"; the latter
-    changes nothing in a run but what is stored with it. Raises `UserError` naming the file and the
-    cell.
+    with the flags of `effcnn train`. `[defaults.mnist]` holds for the cells of that data set; an
+    `lr` from defaults is left out where a technique sets the rate. `seeds` and `keep_epochs` are
+    seeds as text, "0-2"; the latter changes nothing in a run but what is stored with it. Raises
+    `UserError` naming the file and the cell.
     """
     path = Path(path)
     try:
@@ -65,10 +67,7 @@ def read(path: Path | str) -> list[Cell]:
 def _cell(path: Path, content: dict, name: str) -> Cell:
     """One cell, its flags over the defaults."""
     try:
-        tables = content.get("defaults", {}), content["cells"][name]
-        if not all(isinstance(table, dict) for table in tables):
-            raise UserError("it and defaults must be tables of flags")
-        flags = {**tables[0], **tables[1]}
+        flags = _flags(content.get("defaults", {}), content["cells"][name])
         seeds = parse_seeds(str(flags.pop("seeds", "0")))
         keep_epochs = _keep_epochs(flags.pop("keep_epochs", ""), seeds)
         _check_types(flags)
@@ -76,6 +75,23 @@ def _cell(path: Path, content: dict, name: str) -> Cell:
     except (TypeError, UserError) as error:
         raise UserError(f"sweep file {path}, cell {name}: {error}") from None
     return Cell(f"{path.stem}/{name}", recipe, seeds, keep_epochs)
+
+
+def _flags(defaults: dict, own: dict) -> dict:
+    """A cell's own flags over its data set's defaults over those of the file."""
+    if not isinstance(defaults, dict) or not isinstance(own, dict):
+        raise UserError("it and defaults must be tables of flags")
+    common = {name: value for name, value in defaults.items() if not isinstance(value, dict)}
+    groups = {name: value for name, value in defaults.items() if isinstance(value, dict)}
+    for name in groups:
+        if name not in TRAIN_IMAGES:
+            raise unknown("data set in defaults", name, TRAIN_IMAGES)
+    dataset = str(own.get("dataset", common.get("dataset")))
+    inherited = {**common, **groups.get(dataset, {})}
+    techniques = own.get("techniques", inherited.get("techniques", ""))
+    if isinstance(techniques, str) and any(spec.sets_lr for spec, _ in parse(techniques)):
+        inherited.pop("lr", None)  # the baseline's; one in the cell itself is a contradiction
+    return {**inherited, **own}
 
 
 def _keep_epochs(text: str, seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -48,6 +48,36 @@ def test_cells_in_the_files_order(sweep):
     assert (first.keep_epochs, second.keep_epochs) == ((), (5,))
 
 
+def test_defaults_of_a_data_set(sweep):
+    text = """
+[defaults]
+epochs = 3
+[defaults.mnist]
+model = "25k"
+lr = 0.5
+[defaults.cifar10]
+model = "143k"
+lr = 0.1
+[cells.a]
+dataset = "mnist"
+[cells.b]
+dataset = "cifar10"
+techniques = "oc"
+[cells.c]
+dataset = "cifar10"
+lr = 0.2
+"""
+    assert [cell.recipe for cell in cells.read(sweep(text))] == [
+        Recipe.make("mnist", "25k", epochs=3, lr=0.5),
+        Recipe.make("cifar10", "143k", "oc", epochs=3),
+        Recipe.make("cifar10", "143k", epochs=3, lr=0.2),
+    ]
+    with pytest.raises(UserError, match=r"cell b: lr has no effect beside one-cycle"):
+        cells.read(sweep(text.replace('techniques = "oc"', 'techniques = "oc"\nlr = 0.1')))
+    with pytest.raises(UserError, match=r"unknown data set in defaults 'minst' \(did you mean"):
+        cells.read(sweep(text.replace("defaults.mnist", "defaults.minst")))
+
+
 def test_cells_of_the_book_this_process_is_in(book, sweep, monkeypatch):
     assert cells.checkout() == book
     assert cells.cells() == {}
