@@ -76,3 +76,20 @@ TABLE_5 = {
     "bp+co+m+ls": 86.37,
     "bp+co+m+ls+sam+swa": 86.76,
 }
+
+
+def accuracy(cell: str) -> float | None:
+    """The paper's accuracy for a cell of the sweep files of its tables; None where it has none.
+
+    >>> accuracy("table-4/mnist-bp")
+    99.21
+    """
+    table, _, name = cell.partition("/")
+    dataset, _, rest = name.partition("-")
+    if table == "table-3":
+        return TABLE_3[name].accuracy if name in TABLE_3 else None
+    if table == "table-5" and rest in TABLE_5:
+        return TABLE_5[rest]
+    if table in ("table-4", "table-5"):
+        return TABLE_4.get(dataset, {}).get(rest)
+    return None

@@ -43,13 +43,13 @@ def mean(values: Sequence[float], level: float = 0.95) -> Estimate:
     return Estimate(x.mean(), _half(x, 1 / len(x), level), len(x))
 
 
-def prediction(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Where one further run would fall: half-width t(n-1) * s * sqrt(1 + 1/n).
+def prediction(values: Sequence[float], level: float = 0.95, *, of: int = 1) -> Estimate:
+    """Where the mean of `of` further runs would fall: half-width t(n-1) * s * sqrt(1/of + 1/n).
 
-    A single published number agrees with our runs if it lies in this interval.
+    A single published number agrees with our runs if it lies in this interval for one run.
     """
     x = _numbers(values)
-    return Estimate(x.mean(), _half(x, 1 + 1 / len(x), level), len(x))
+    return Estimate(x.mean(), _half(x, 1 / of + 1 / len(x), level), len(x))
 
 
 def luck(values: Sequence[float], level: float = 0.95) -> float:

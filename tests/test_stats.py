@@ -150,3 +150,15 @@ def test_equivalence_by_two_one_sided_tests():
             said.add(bool(expected))
     assert said == {True, False}
     assert not stats.equivalent([1.0], [1.0], 10.0)
+
+
+def test_prediction_of_a_mean_covers_it():
+    """In 95 of 100 simulated cases; and for one run it is what it was."""
+    rng = np.random.default_rng(0)
+    known, more = rng.normal(size=(4000, 4)), rng.normal(size=(4000, 3)).mean(1)
+    inside = [
+        (p := stats.prediction(row, of=3)).low <= value <= p.high
+        for row, value in zip(known, more, strict=True)
+    ]
+    assert 0.94 < np.mean(inside) < 0.96
+    assert stats.prediction(known[0]) == stats.prediction(known[0], of=1)
