@@ -34,5 +34,5 @@ $(READY): pyproject.toml constraints.txt
 	@echo 'Installing into .venv; this takes minutes.'
 # torch first and alone: whatever asks for torch later then finds this one and brings no other.
 	$(PIP) torch
-	$(PIP) -e '.[book,test]'
+	$(PIP) -e '.[book,cluster,test]'
 	@touch $@

@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", help="0-2, say, in place of each cell's own")
     sub.add_argument("--epochs", type=_int, help="in place of each cell's own")
     sub.add_argument("--workers", type=_int, help="runs side by side (default: one per CPU core)")
+    sub.add_argument(
+        "--scheduler", metavar="tcp://HOST:PORT", help="train on the workers of a Dask cluster"
+    )
     sub.add_argument("--dry-run", action="store_true", help="show the plan, and how long it takes")
     _use_flag(sub)
     _machine_flags(sub, threads="CPU threads of each worker (default: 1)")

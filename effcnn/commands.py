@@ -48,8 +48,14 @@ def sweep(args: Namespace) -> int:
     root, threads = args.results or results.own(), args.threads or 1
     tasks = plan.plan(cells)
     missing = plan.check(tasks, root)
-    seats = plan.devices(args.device, args.workers, threads, len(missing))
-    if not args.dry_run:
+    device, cluster = args.device, None
+    if args.scheduler:
+        from effcnn import remote
+
+        device, cluster = "cpu", remote.connect(args, root, len(missing))
+    seats = plan.devices(device, args.workers, threads, len(missing))
+    seats = cluster.devices if cluster else seats
+    if not (args.dry_run or cluster):
         plan.provide(missing, args.data)
     print(plan.summary(missing, len(tasks) - len(missing), root, seats, threads), file=sys.stderr)
     pool = {"threads": threads, "use": args.use}
@@ -58,15 +64,8 @@ def sweep(args: Namespace) -> int:
         print(plan.table(cells, seconds, root).to_string(index=False))
         print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
         return 0
-    stopped = sweeping.run(
-        missing,
-        len(tasks) - len(missing),
-        seats,
-        root=root,
-        data=args.data,
-        compiled=args.compile,
-        **pool,
-    )
+    there = {"root": root, "data": args.data, "compiled": args.compile, "cluster": cluster}
+    stopped = sweeping.run(missing, len(tasks) - len(missing), seats, **there, **pool)
     table = sweeping.table(cells, root)
     print(f"{table.to_string(index=False)}{note}")
     done = sum(results.find(task.recipe, root) is not None for task in tasks)

@@ -70,7 +70,7 @@ class Progress:
             f"accuracy {report['accuracy']:.2f}%"
         )
         if self.bars:
-            self.bars[worker + 1].set_description_str(line)
+            self.show(worker, line)
         elif report["entry"] and len(self.recipes) == 1:
             self.say(f"{line}, {speed:,.0f} images/s{self.time_left()}")
         self.refresh()
@@ -94,8 +94,12 @@ class Progress:
 
     def idle(self, worker: int) -> None:
         """A worker has no run at the moment."""
-        if self.bars:
-            self.bars[worker + 1].set_description_str("")
+        self.show(worker, "")
+
+    def show(self, worker: int, line: str) -> None:
+        """Set a worker's line, where there are bars. Those who join later have none."""
+        for bar in self.bars[worker + 1 : worker + 2]:
+            bar.set_description_str(line)
 
     def seconds_left(self) -> float | None:
         """Images left by the speed of runs alike, or of the others; None before a report."""

@@ -112,6 +112,7 @@ class Sweep:
                 self.pool.submit(self.train, task)
             for event in self.pool.events(0.2):
                 self.hear(event)
+            self.progress.workers = self.pool.busy + self.pool.free  # of a cluster they change
 
     def nothing_left(self) -> bool:
         return not self.queue and not self.later
@@ -176,12 +177,14 @@ def run(
     threads: int = 1,
     compiled: str = "auto",
     use: Path | None = None,
+    cluster=None,
 ) -> str:
     """Train the missing runs in a pool of processes, and show how it goes.
 
     Args:
         done: how many other runs of the sweep are there already.
         devices: one per worker; see `effcnn.plan.devices`.
+        cluster: an `effcnn.cluster.Cluster` in the place of the pool; it is closed in the end.
     Returns: how Ctrl-C stopped it, or "".
     """
     if not missing:
@@ -191,7 +194,7 @@ def run(
         try:
             with (
                 closing(Progress(recipes, done, len(devices))) as progress,
-                Pool(devices, threads=threads, use=use) as pool,
+                cluster or Pool(devices, threads=threads, use=use) as pool,
             ):
                 Sweep(missing, pool, progress, root=root, data=data, compiled=compiled).run(
                     hand.stop
