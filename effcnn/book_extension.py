@@ -1,11 +1,13 @@
 """Sphinx extension: numbers and tables from run records, and no request outside the site.
 
 `` {run}`preview/mnist-25k:accuracy:.2f` `` is the mean of a column of `effcnn.results.load` over
-a cell's runs; `` {paper}`table-3/mnist-25k:accuracy` `` is the paper's number; the directive
-`paper-compare` is a table of both. Each shows its origin; a missing one is a warning, which fails
-the build.
+a cell's runs; `` {paper}`table-3/mnist-25k:accuracy` `` is the paper's number;
+`` {bench}`cluster:measured.2.seconds:.0f` `` stands in `benchmarks/cluster.json`; the directive
+`paper-compare` is a table of runs beside the paper. Each shows its origin; a missing one is a
+warning, which fails the build.
 """
 
+import json
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +20,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
 
 from effcnn import chapter, paper, results, stats
+from effcnn.cells import checkout
 from effcnn.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -60,6 +63,27 @@ class PaperRole(RunRole):
         except (AttributeError, KeyError, ValueError, TypeError) as error:
             return self.missing(error)
         return [_number(text, f"the paper, {path.replace('/', ', ')}")], []
+
+
+class BenchRole(RunRole):
+    """`name:path.to.value:format`: what a script in `benchmarks/` has measured."""
+
+    def run(self):
+        try:
+            name, path, spec = (*self.text.split(":", 2), "")[:3]
+            file = (checkout() or Path()) / "benchmarks" / f"{name}.json"
+            found = json.loads(file.read_text(encoding="utf-8"))
+            value, machine = found, found["machine"]
+            for key in path.split("."):
+                value = value[key]
+            if not isinstance(value, (int, float, str)):
+                raise TypeError("it is not one value")
+            text = format(value, spec)
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            return self.missing(error)
+        self.env.note_dependency(str(file))
+        origin = f"benchmarks/{name}.py on {machine['cpu']}, {machine['date']}"
+        return [_number(text, origin)], []
 
 
 def _number(text: str, origin: str) -> nodes.raw:
@@ -132,6 +156,7 @@ def _copy_mathjax(app, error: Exception | None) -> None:
 def setup(app) -> dict:
     app.add_role("run", RunRole())
     app.add_role("paper", PaperRole())
+    app.add_role("bench", BenchRole())
     app.add_directive("paper-compare", PaperCompare)
     app.connect("build-finished", _copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -163,6 +163,9 @@ def book_of_runs(book, record):
     for cell in cells.cells().values():
         for recipe, accuracy in zip(cell.recipes(), (98.0, 99.0, 99.6), strict=True):
             results.write(book / "results", recipe, record(accuracy), {})
+    speed = {"machine": {"cpu": "some CPU", "date": "2026-01-31"}, "by workers": {"2": 61.7}}
+    (book / "benchmarks").mkdir()
+    (book / "benchmarks" / "speed.json").write_text(json.dumps(speed))
     return book
 
 
@@ -170,12 +173,13 @@ def book_of_runs(book, record):
 def test_roles_print_numbers_with_their_origin(site):
     html, warnings = site(
         "Ours {run}`seen/mnist-25k:accuracy:.3f`, {paper}`table-3/mnist-25k:accuracy`, "
-        "{paper}`table-4/mnist/bp`, {paper}`parameters/mnist-25k`."
+        "{paper}`table-4/mnist/bp`, {paper}`parameters/mnist-25k`, {bench}`speed:by workers.2:.0f`."
     )
     assert warnings == ""
     assert ">98.867</span>" in html  # the mean of 98.0, 99.0 and 99.6
     assert "mnist/25k/baseline: mean of 3 runs, seed 0, 1, 2" in html
-    for number in ("99.35", "99.21", "25,144"):
+    assert "benchmarks/speed.py on some CPU, 2026-01-31" in html
+    for number in ("99.35", "99.21", "25,144", "62"):
         assert f">{number}</span>" in html
 
 
@@ -189,6 +193,11 @@ def test_roles_print_numbers_with_their_origin(site):
         "{run}`seen/mnist-25k`",
         "{paper}`table-9/mnist-25k:accuracy`",
         "{paper}`table-4/mnist/xx`",
+        "{bench}`sped:by workers.2`",
+        "{bench}`speed:by workers.3`",
+        "{bench}`speed:by workers`",
+        "{bench}`speed:machine.cpu:.0f`",
+        "{bench}`speed`",
     ],
 )
 def test_a_missing_number_is_a_warning_and_so_fails_the_strict_build(site, text):
