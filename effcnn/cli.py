@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from effcnn import __version__, commands
@@ -150,6 +151,7 @@ def _float(text: str) -> float:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
 
 
+LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
     *("train", "sweep", "results", "evaluate", "compare", "models", "techniques"),
     *("run-notebook", "book"),
@@ -160,6 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 0, 1 where a run diverged, 2 for bad input, 130 when stopped."""
     argv = sys.argv[1:] if argv is None else argv
     warnings.showwarning = _show_warning
+    sys.stderr = _Lasting(sys.stderr)
     try:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise unknown("command", argv[0], COMMANDS)
@@ -177,12 +180,33 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("effcnn: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `effcnn results | head`
+    except BrokenPipeError:  # `effcnn results | head` has what it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0 if argv[0] in LISTINGS else 2
     except OSError as error:
         print(f"effcnn: {error.filename}: {error.strerror or error}", file=sys.stderr)
         return 2
+    finally:
+        sys.stderr = sys.stderr.stream
+
+
+class _Lasting:
+    """Standard error that outlives its reader: `2>&1 | tee log` dies of the same Ctrl-C."""
+
+    def __init__(self, stream) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(BrokenPipeError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(BrokenPipeError):
+            self.stream.flush()
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

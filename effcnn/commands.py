@@ -68,7 +68,7 @@ def sweep(args: Namespace) -> int:
     stopped = sweeping.run(missing, len(tasks) - len(missing), seats, **there, **pool)
     table = sweeping.table(cells, root)
     print(f"{table.to_string(index=False)}{note}")
-    done = sum(results.find(task.recipe, root) is not None for task in tasks)
+    done = sum(results.whole(task.recipe, root) is not None for task in tasks)
     if stopped and done < len(tasks):
         return _stopped(stopped, done, len(tasks), root)
     if done < len(tasks):

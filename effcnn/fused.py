@@ -6,6 +6,7 @@ a whole net it merges what then leaves the vector registers. The arithmetic is t
 replaced, but for the order and the rounding of sums. Evaluation stays as it is.
 """
 
+from collections import Counter
 from functools import cache
 from itertools import pairwise
 
@@ -29,12 +30,15 @@ def available() -> bool:
 def fuse(model: nn.Module) -> nn.Module:
     """Replace what can be fused, in place; return `model`.
 
-    That is BatchNorm and the ReLU after it, and max-pools and blurred ones of 2x2 pixels.
-    Parameters, `state_dict` keys and optimizers stay as they are.
+    That is BatchNorm and the ReLU after it in an `nn.Sequential`, and max-pools and blurred ones of
+    2x2 pixels. Layers that are shared, or that somebody listens to, stay as they are, and so do
+    parameters, `state_dict` keys and optimizers.
     """
-    for parent in list(model.modules()):
+    uses = Counter(module for _, module in model.named_modules(remove_duplicate=False))
+    for parent in [module for module in uses if type(module) is nn.Sequential]:
         for norm, relu in pairwise(parent.children()):
-            if type(norm) is nn.BatchNorm2d and type(relu) is nn.ReLU and _plain(norm):
+            alone = uses[norm] == uses[relu] == 1 and not (_heard(norm) or _heard(relu))
+            if alone and type(relu) is nn.ReLU and _plain(norm):
                 norm.__class__, relu.__class__ = BatchNormReLU, nn.Identity
     for module in model.modules():
         if type(module) in POOLS and _is_2x2(module):
@@ -42,8 +46,14 @@ def fuse(model: nn.Module) -> nn.Module:
     return model
 
 
-def _plain(norm: nn.BatchNorm2d) -> bool:
-    return norm.affine and norm.track_running_stats and norm.momentum is not None
+def _plain(norm: nn.Module) -> bool:
+    usual = type(norm) is nn.BatchNorm2d and norm.affine and norm.track_running_stats
+    return usual and norm.momentum is not None
+
+
+def _heard(module: nn.Module) -> bool:
+    """Whether somebody wants to see, or change, what passes between two layers."""
+    return any(hooks for name, hooks in vars(module).items() if name.endswith("_hooks"))
 
 
 def _is_2x2(pool: nn.MaxPool2d) -> bool:
@@ -56,14 +66,16 @@ class BatchNormReLU(nn.BatchNorm2d):
     """ReLU of BatchNorm; parameters and buffers are those of `nn.BatchNorm2d`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not trains(self):
+        n = x.numel() // x.shape[1]
+        if not trains(self, x) or self.weight.dtype != torch.float32 or n == 1:
             return super().forward(x).relu()
-        rate = self.momentum if self.track_running_stats else 0.0
-        self.num_batches_tracked += bool(rate)
-        buffers = self.running_mean, self.running_var
-        return _BatchNormReLU.apply(
-            x, self.weight, self.bias, *buffers, torch.tensor(rate), self.eps
-        )
+        y, mean, variance = _BatchNormReLU.apply(x, self.weight, self.bias, self.eps)
+        if self.track_running_stats:  # SAM's second pass does not
+            self.num_batches_tracked += 1
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
+        return y
 
 
 class _BatchNormReLU(Function):
@@ -72,16 +84,17 @@ class _BatchNormReLU(Function):
         rows, channels = _rows(x.detach()), x.shape[1]
         spread = _spread(channels, rows.shape[1] // channels)
         with torch.autocast(x.device.type, enabled=False):
-            y, mean, inverse = _normalise(rows, spread, *rest)
+            y, mean, variance, inverse = _normalise(rows, spread, *rest)
         ctx.save_for_backward(rows, y, spread, rest[0], mean, inverse)
-        return _images(y, x)
+        ctx.mark_non_differentiable(mean, variance)
+        return _images(y, x), mean, variance
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx, gradient, *_):
         with torch.autocast(gradient.device.type, enabled=False):
             found, *of_weights = _normalise_backward(_rows(gradient), *ctx.saved_tensors)
-        return _images(found, gradient), *of_weights, None, None, None, None
+        return _images(found, gradient), *of_weights, None
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -106,20 +119,19 @@ def _spread(channels: int, pixels: int) -> Tensor:
 
 
 @compiled
-def _normalise(x, spread, weight, bias, running_mean, running_var, rate, eps):
-    n = x.numel() // len(weight)
-    # Around the running mean, or the mean of squares would lose digits.
-    shifted = x.float() - running_mean @ spread
+def _normalise(x, spread, weight, bias, eps):
+    channels = len(weight)
+    n = x.numel() // channels
+    # Around one of the values, or the mean of squares would lose digits.
+    some = x[0, :channels].float()
+    shifted = x.float() - some @ spread
     sums = torch.stack((shifted.sum(0), shifted.square().sum(0)))
     first, second = (sums @ spread.T / n).unbind()
-    variance = second - first.square()
-    mean, inverse = running_mean + first, (variance + eps).rsqrt()
-    scale = weight * inverse
-    wide = torch.stack((scale, bias - mean * scale)) @ spread
-    y = (x.float() * wide[0] + wide[1]).relu().to(x.dtype)
-    running_mean.lerp_(mean, rate)
-    running_var.lerp_(variance * (n / (n - 1)), rate)
-    return y, mean, inverse
+    mean, variance = some + first, (second - first.square()).clamp(min=0)
+    inverse = (variance + eps).rsqrt()
+    wide = torch.stack((mean, weight * inverse, bias)) @ spread
+    y = ((x.float() - wide[0]) * wide[1] + wide[2]).relu().to(x.dtype)
+    return y, mean, variance, inverse
 
 
 @compiled
@@ -130,8 +142,6 @@ def _normalise_backward(gradient, x, y, spread, weight, mean, inverse):
     sums = torch.stack((gradient.sum(0), (gradient * centred).sum(0)))
     first, second = (sums @ spread.T).unbind()
     scale = weight * inverse
-    slope = scale * inverse.square() * second / n
-    level = scale * first / n - mean * slope
-    wide = torch.stack((scale, slope, level)) @ spread
-    found = gradient * wide[0] - x.float() * wide[1] - wide[2]
+    wide = torch.stack((scale, scale * inverse.square() * second / n, scale * first / n)) @ spread
+    found = gradient * wide[0] - centred * wide[1] - wide[2]
     return found.to(x.dtype), inverse * second, first

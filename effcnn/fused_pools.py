@@ -19,16 +19,20 @@ torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit,
 compiled = torch.compile(dynamic=False)
 
 
-def trains(module: nn.Module) -> bool:
-    """Whether a gradient will be asked for; all else is left to PyTorch's own layers."""
-    return module.training and torch.is_grad_enabled()
+def trains(module: nn.Module, x: Tensor) -> bool:
+    """Whether a gradient will be asked for, of images (N, C, H, W) as they are in training.
+
+    All else is left to PyTorch's own layers.
+    """
+    usual = x.dim() == 4 and x.dtype in (torch.bfloat16, torch.float32)
+    return usual and module.training and torch.is_grad_enabled()
 
 
 class MaxPool2x2(nn.MaxPool2d):
     """`nn.MaxPool2d(2)`; of several largest pixels the first gets the gradient, as there."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not trains(self) or x.shape[2] % 2 or x.shape[3] % 2:
+        if not trains(self, x) or x.shape[2] % 2 or x.shape[3] % 2:
             return super().forward(x)
         return _MaxPool2x2.apply(x)
 
@@ -50,7 +54,7 @@ class BlurMaxPool2x2(BlurMaxPool2d):
     """`BlurMaxPool2d(2)` that mirrors the border."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not trains(self) or min(x.shape[2:]) < 4 or x.shape[2] % 2 or x.shape[3] % 2:
+        if not trains(self, x) or min(x.shape[2:]) < 4 or x.shape[2] % 2 or x.shape[3] % 2:
             return super().forward(x)
         return _BlurMaxPool2x2.apply(x)
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class Interrupt:
@@ -33,7 +33,8 @@ def gently(text: str = "stopping after this epoch; Ctrl-C again stops now") -> I
         if hand.pressed:
             raise KeyboardInterrupt
         hand.pressed = True
-        os.write(2, f"\neffcnn: {text}\n".encode())  # print may be in the middle of a line
+        with suppress(OSError):  # what reads it may have died of the same Ctrl-C
+            os.write(2, f"\neffcnn: {text}\n".encode())  # print may be in the middle of a line
 
     signal.signal(signal.SIGINT, pressed)
     try:

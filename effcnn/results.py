@@ -77,6 +77,14 @@ def find(recipe: Recipe, *folders: Path) -> Run | None:
     return None if path is None else read(path.parent)
 
 
+def whole(recipe: Recipe, *folders: Path) -> Run | None:
+    """As `find`; a damaged run is none. Whoever trains it will say that it is damaged."""
+    try:
+        return find(recipe, *folders)
+    except UserError:
+        return None
+
+
 def read(folder: Path | str) -> Run:
     """Read one run's folder. Raises `UserError` if it is not a run or is damaged."""
     folder = Path(folder)

@@ -102,11 +102,19 @@ class _Training:
         self.made = provenance.made(recipe, self.trainer.device, compiled, before, self.done)
         if self.done:
             print(
-                f"{watching.label(recipe)}: goes on after epoch {self.done} of {recipe.epochs}",
+                f"{watching.label(recipe)}: goes on after epoch {self.done} of {recipe.epochs}"
+                f"{self.differs()}",
                 file=sys.stderr,
                 flush=True,
             )
         store.clear(self.folder, self.kept())
+
+    def differs(self) -> str:
+        """What is not as it was in the parts before: then the bits may be others."""
+        now = {key: value for key, value in self.made["resumed"][-1].items() if key != "epochs"}
+        return "".join(
+            f", {key} now {value['is']}, not {value['was']}" for key, value in now.items()
+        )
 
     def kept(self) -> list[str]:
         """The files of finished epochs that the run is to have."""
@@ -132,6 +140,8 @@ class _Training:
                 checkpoint.write(self.checkpoint, self.trainer, made)
             self.done = entry["epoch"]
             tell(entry)
+            if self.trainer.status == "diverged" or self.done == self.recipe.epochs:
+                return  # only testing is left, which takes a moment
             if stop is not None and stop():
                 raise Stopped(self.done, self.recipe.epochs)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-from effcnn import interrupt, results
+from effcnn import interrupt, results, store
 from effcnn.cells import Cell
 from effcnn.errors import UserError
 from effcnn.pool import Event, Pool, Seat
@@ -38,7 +38,7 @@ def train(
     """Train one run in a worker.
 
     Returns: what became of it: trained, there (by another process, meanwhile), busy (another one
-        trains it), stopped or refused (with the reason).
+        trains it), stopped, failed or refused by the disk (with the reason).
     """
     from effcnn import data as datasets
     from effcnn import runs
@@ -46,13 +46,7 @@ def train(
     if not hasattr(datasets.load, "cache_info"):
         # A worker trains many runs on the same images, and nothing changes them.
         datasets.load = lru_cache(maxsize=2)(datasets.load)
-    reported = False
-
-    def watch(report: runs.Report) -> None:
-        nonlocal reported
-        reported = True
-        seat.report(asdict(report))
-
+    there = results.whole(task.recipe, root)
     try:
         runs.train(
             task.recipe,
@@ -63,7 +57,7 @@ def train(
             compiled=compiled,
             keep_weights=task.keep_weights,
             keep_epochs=task.keep_epochs,
-            watch=watch,
+            watch=lambda report: seat.report(asdict(report)),
             stop=seat.stop,
             wait=False,
         )
@@ -71,9 +65,11 @@ def train(
         return "busy", ""
     except runs.Stopped:
         return "stopped", ""
-    except UserError as error:
+    except store.WriteError as error:
         return "refused", str(error)
-    return "trained" if reported else "there", ""
+    except UserError as error:
+        return "failed", str(error)
+    return "there" if there else "trained", ""
 
 
 class Sweep:
@@ -121,7 +117,7 @@ class Sweep:
         """The next run that is missing and not being trained by another process."""
         while self.queue or (self.later and self.later[0][0] <= time.monotonic()):
             task = self.queue.popleft() if self.queue else self.later.popleft()[1]
-            run = results.find(task.recipe, self.root)
+            run = results.whole(task.recipe, self.root)
             if run is None:
                 return task
             self.progress.finished(task.name, run, elsewhere=True)
@@ -142,13 +138,13 @@ class Sweep:
         self.progress.idle(event.worker)
         outcome, reason = event.value if event.kind == "done" else (event.kind, event.value)
         if outcome in ("trained", "there"):
-            run = results.find(task.recipe, self.root)
+            run = results.whole(task.recipe, self.root)
             self.progress.finished(task.name, run, elsewhere=outcome == "there")
         elif outcome == "busy":
             self.later.append((time.monotonic() + ASK_AGAIN, task))
         elif outcome == "died":
             self.died(task, reason)
-        elif outcome in ("refused", "raised"):
+        elif outcome in ("refused", "failed", "raised"):
             self.refused |= outcome == "refused"  # the next run would meet the same full disk
             self.fail(task, reason.strip())
 
@@ -215,7 +211,7 @@ def table(cells: list[Cell], root: Path):
 
     rows = []
     for cell in cells:
-        found = [run for recipe in cell.recipes() if (run := results.find(recipe, root))]
+        found = [run for recipe in cell.recipes() if (run := results.whole(recipe, root))]
         lost = sum(run.record["status"] == "diverged" for run in found)
         accuracy = "-"
         if found and not lost:

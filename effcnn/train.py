@@ -45,7 +45,8 @@ class Trainer:
         model: the net, in training.
         history: one entry per finished epoch.
         status: finished, or diverged where the loss stopped being a number.
-        seconds, images_seen: spent in and put through optimizer steps, without validation.
+        seconds, images_seen: spent in and put through optimizer steps, without validation; the
+            seconds also without the step in which the compiler ran.
     """
 
     def __init__(
@@ -59,18 +60,18 @@ class Trainer:
         recipe.check()
         self.recipe, self.data, self.device = recipe, data, torch.device(device)
         self.model, self.hooks, self.touched = build(recipe, device)
-        self.forward = self._forward
+        self.loss_function = F.cross_entropy
+        self.optimizer = make_optimizer(recipe, self.model)
+        for hook in self.hooks:
+            self.loss_function = hook.wrap_loss(self.loss_function)
+            self.optimizer = hook.wrap_optimizer(self.optimizer, self.model)
+        self.forward, self.compiles = self._forward, compiled
         if compiled and self.device.type == "cpu":
             from effcnn.fused import fuse  # here, for the compiler takes long to import
 
             fuse(self.model)
         elif compiled:
             self.forward = compile_whole(self._forward)
-        self.loss_function = F.cross_entropy
-        self.optimizer = make_optimizer(recipe, self.model)
-        for hook in self.hooks:
-            self.loss_function = hook.wrap_loss(self.loss_function)
-            self.optimizer = hook.wrap_optimizer(self.optimizer, self.model)
         self.images = data.train.images.to(self.device)
         self.labels = data.train.labels.to(self.device)
         self.classes = models.FAMILIES[models.family(recipe.dataset)].classes
@@ -113,6 +114,8 @@ class Trainer:
             loss_sum += loss
             correct += right
             on_step(i + 1, loss_sum, correct)
+            if self.compiles:  # in its first step, which says nothing of the speed
+                started, self.compiles = time.perf_counter(), False
         seen = self.steps * self.recipe.batch_size
         entry = {
             "epoch": number,

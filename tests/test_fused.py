@@ -12,7 +12,10 @@ from effcnn.techniques.blurpool import BlurMaxPool2d
 from effcnn.techniques.swa import update_batchnorm
 from effcnn.train import Trainer
 
-pytestmark = pytest.mark.skipif(not fused.available(), reason="no C++ compiler")
+pytestmark = [
+    pytest.mark.skipif(not fused.available(), reason="no C++ compiler"),
+    pytest.mark.filterwarnings("ignore:SWA averaged one epoch"),
+]
 
 # One shape for all trainings, for each is compiled by itself.
 FLAGS = {"precision": "fp32", "batch_size": 16, "epochs": 2}
@@ -63,14 +66,19 @@ def test_batchnorm_and_relu(shape, dtype, tolerance):
     assert twin[0].num_batches_tracked == 1
 
 
-def test_a_mean_far_from_zero_costs_no_digits():
-    """The running mean is near the batch's after a few steps, and sums are taken around it."""
+@pytest.mark.parametrize(("mean", "spread"), [(1000.0, 1.0), (100.0, 0.1), (333.0, 0.0)])
+def test_a_mean_far_from_zero_costs_no_digits(mean, spread):
     layer, twin = pair(norm_and_relu(8))
-    for net in (layer, twin):
-        net[0].running_mean.fill_(999.0)
-    x = torch.randn(4, 8, 8, 4, generator=torch.Generator().manual_seed(0)) + 1000
-    exact = copy.deepcopy(layer).double()(x.double())
-    torch.testing.assert_close(twin(x).double(), exact, rtol=0, atol=2e-3)
+    x = torch.randn(4, 8, 8, 4, generator=torch.Generator().manual_seed(0)) * spread + mean
+    exact, own = copy.deepcopy(layer).double(), x.double().requires_grad_()
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    expected, found = exact(own), twin(x)
+    expected.backward(weight.double())
+    found.backward(weight)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-3)
+    near = 1e-3 * own.grad.abs().max().item()
+    torch.testing.assert_close(x.grad.double(), own.grad, rtol=0, atol=near)
 
 
 def pools(blurred):
@@ -117,6 +125,43 @@ def test_what_cannot_be_fused_is_left_alone_or_falls_back(layer):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+def test_what_others_see_or_share_is_left_alone():
+    class Backwards(nn.Sequential):
+        def forward(self, x):
+            return self[0](self[1](x))
+
+    shared = nn.ReLU()
+    heard = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU())
+    heard[0].register_forward_hook(lambda module, inputs, output: output.abs())
+    nets = [
+        Backwards(nn.BatchNorm2d(4), nn.ReLU()),
+        nn.Sequential(nn.BatchNorm2d(4), shared, nn.Conv2d(4, 4, 1), shared),
+        heard,
+    ]
+    x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    for net in nets:
+        twin = fused.fuse(copy.deepcopy(net))
+        assert torch.equal(twin(x), net(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_types_are_left_to_the_layers(dtype):
+    layer, twin = pair(nn.Sequential(norm_and_relu(4), nn.MaxPool2d(2)).to(dtype))
+    x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    torch.testing.assert_close(twin(x), layer(x), rtol=0, atol=0)
+
+
+def test_goes_on_to_the_same_bits_when_compiled(sample, small):
+    recipe = small("bp+se+co+m+ls+sam+swa+oc", **FLAGS)
+    whole, first, second = (Trainer(recipe, sample, compiled=True) for _ in range(3))
+    first.epoch(lambda *_: None)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for trainer in (whole, second):
+        trainer.run()
+    weights, same = whole.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
 def test_evaluation_and_keys_are_as_before(sample, small):
     plain, twin = (Trainer(small("bp"), sample, compiled=c).model for c in (False, True))
     assert list(plain.state_dict()) == list(twin.state_dict())
@@ -126,7 +171,6 @@ def test_evaluation_and_keys_are_as_before(sample, small):
 
 
 @pytest.mark.parametrize("text", ["", "bp+se+co+m+ls+sam+swa+oc"])
-@pytest.mark.filterwarnings("ignore:SWA averaged one epoch")
 def test_the_compiled_loop_is_the_loop(sample, small, text):
     """20 steps in float32: the losses are equal up to rounding, which each step makes larger."""
     found = []
@@ -150,7 +194,7 @@ def test_sam_keeps_running_statistics_of_the_first_pass(sample, small):
     for trainer in (plain, twin):
         trainer.model.train()
         trainer.step(torch.arange(16), 0)
-    assert twin.model.conv1.bn.num_batches_tracked == 1
+    assert twin.model.conv1.bn.num_batches_tracked == plain.model.conv1.bn.num_batches_tracked == 1
     torch.testing.assert_close(
         twin.model.conv1.bn.running_mean, plain.model.conv1.bn.running_mean, rtol=1e-4, atol=1e-5
     )

@@ -104,16 +104,19 @@ def test_table(file, root, record):
     ]
 
 
-def test_what_the_user_must_mend_hands_out_no_more(command, root):
-    (root / "mnist-sample/1.5k-dw/baseline").mkdir(parents=True)
-    text = f"{DEFAULTS}[cells.bad]\nepochs = 1\nseeds = '0-1'\n"
-    recipe = plan_of(text, root.parent / "g.toml")[0].recipe
-    (root / recipe.folder).mkdir()
+def test_damaged_runs_fail_alone(command, root):
+    """Half a run, and a run.json that was cut off: both are named, and the third is trained."""
+    text = f"{DEFAULTS}[cells.bad]\nepochs = 1\nseeds = '0-2'\n"
+    half, cut, good = (task.recipe for task in plan_of(text, root.parent / "g.toml"))
+    for recipe in (half, cut):
+        (root / recipe.folder).mkdir(parents=True)
+    (root / cut.folder / "run.json").write_text('{"recipe"')
     status, out, err = command(text, "--workers", "1")
     assert status == 2
-    said = f"effcnn: f/bad seed 0: {root / recipe.folder} is not a whole run; move it away"
-    assert [line for line in err.splitlines() if ":" in line][1:2] == [said]
-    assert "f/bad  0/2" in out
+    assert f"f/bad seed 0: {root / half.folder} is not a whole run; move it away" in err
+    assert f"f/bad seed 1: {root / cut.folder / 'run.json'} is damaged" in err
+    assert "f/bad  1/3" in out
+    assert results.find(good, root)
 
 
 def test_damaged_data_start_no_worker(command, root, monkeypatch):
