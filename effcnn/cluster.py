@@ -112,7 +112,7 @@ class Cluster:
         except store.Busy:
             answer = Answer("busy")
         except (UserError, OSError) as error:
-            answer = Answer("refused", str(error))
+            answer = _failed(error)
         if answer:
             self.inbox.put((key, "end", answer))
             return
@@ -153,7 +153,7 @@ class Cluster:
         if results.find(recipe, self.root):
             return Answer("there")
         if (folder := self.root / recipe.folder).exists():
-            return Answer("refused", f"{folder} is not a whole run; move it away")
+            return Answer("failed", f"{folder} is not a whole run; move it away")
         return None
 
     def _look(self) -> set[str]:
@@ -183,7 +183,9 @@ class Cluster:
         return [Event(0, None, "line", line) for line in lines]
 
     def _hear(self, key: str, kind: str, value: object) -> list[Event]:
-        """What a message means: a report, or the end of a run."""
+        """What a message means: something said, a report, or the end of a run."""
+        if kind in ("line", "warning"):
+            return [Event(0, None, kind, value)]
         run = self.runs.get(key)
         if run is None:  # it has ended meanwhile
             return []
@@ -198,10 +200,9 @@ class Cluster:
         with run.claim:
             answer = value or self._answer(run)
         del self.runs[key]
-        found = [Event(run.slot, run.job, "warning", text) for text in answer.said]
         if answer.outcome == "raised":
-            return [*found, Event(run.slot, run.job, "raised", answer.reason)]
-        return [*found, Event(run.slot, run.job, "done", (answer.outcome, answer.reason))]
+            return [Event(run.slot, run.job, "raised", answer.reason)]
+        return [Event(run.slot, run.job, "done", (answer.outcome, answer.reason))]
 
     def _answer(self, run: _Run) -> Answer:
         """What a task has come to; its files are then in the store."""
@@ -217,7 +218,7 @@ class Cluster:
         try:
             remote.keep(answer, run.job.recipe, self.root)
         except (UserError, OSError) as error:
-            return Answer("refused", str(error))
+            return _failed(error)
         return answer
 
     def _lost(self) -> UserError:
@@ -226,3 +227,9 @@ class Cluster:
     def _none(self) -> str:
         what = "worker with the resource GPU" if self.needs else "worker"
         return f"effcnn: {self.address} has no {what}; waiting for one"
+
+
+def _failed(error: Exception) -> Answer:
+    """A store that cannot be written would refuse every other run too."""
+    disk = isinstance(error, (store.WriteError, OSError))
+    return Answer("refused" if disk else "failed", str(error))

@@ -184,7 +184,7 @@ def _no_interrupt():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Lines(io.TextIOBase):
+class Lines(io.TextIOBase):
     """A worker's standard error: line by line to the parent, which may have bars there."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -220,7 +220,7 @@ def _serve(pipe: Connection, device: str, threads: int, use: Path | None) -> Non
             told = heard() is None
         return told
 
-    sys.stderr = _Lines(lambda line: tell("line", line))
+    sys.stderr = Lines(lambda line: tell("line", line))
     warnings.showwarning = lambda message, *_, **__: tell("warning", str(message))
     import torch
 

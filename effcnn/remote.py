@@ -11,8 +11,9 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from tempfile import TemporaryDirectory
 import effcnn
 from effcnn import results, store
 from effcnn.errors import UserError
-from effcnn.pool import Seat
+from effcnn.pool import Lines, Seat
 from effcnn.recipe import RECIPE_VERSION, Recipe
 
 ADDRESS = r"(tcp|tls)://([\w.-]+|\[[\da-fA-F:.]+\]):\d{1,5}"
@@ -34,7 +35,7 @@ _one = threading.Lock()  # a process trains one run at a time, however many thre
 class Parcel:
     """All that a worker gets for one run."""
 
-    train: Callable  # effcnn.sweep.train, but for job, seat and root
+    train: partial  # effcnn.sweep.train, but for job, seat and root
     job: object  # an effcnn.sweep.Task
     files: dict[str, bytes]  # what the store has of it: checkpoint and kept epochs
     device: str
@@ -51,7 +52,6 @@ class Answer:
     outcome: str  # as `effcnn.sweep.train` has it
     reason: str = ""
     files: dict[str, bytes] = field(default_factory=dict)  # of the run; if stopped, as it got them
-    said: tuple[str, ...] = ()  # warnings
 
 
 def connect(args: Namespace, root: Path, missing: int):
@@ -152,43 +152,49 @@ def work(parcel: Parcel) -> Answer:
     import distributed
 
     worker = distributed.get_worker()
-    name, here, there = f"worker {worker.address}", versions(), parcel.versions
+    key, name = worker.get_current_task(), f"worker {worker.address}"
+    here, there = versions(), parcel.versions
     if here["effcnn"] != there["effcnn"]:
         return Answer("refused", f"{name} has effcnn {here['effcnn']}, not {there['effcnn']}")
+
+    def tell(kind: str, value: object) -> None:
+        worker.log_event(parcel.sweep, (key, kind, value))
+
     with (
         _one,
         TemporaryDirectory(prefix="effcnn-", dir=worker.local_directory) as folder,
-        warnings.catch_warnings(record=True) as caught,
+        warnings.catch_warnings(),
+        redirect_stderr(Lines(lambda line: tell("line", line))),
     ):
-        root = Path(folder)
+        warnings.showwarning = lambda message, *_, **__: tell("warning", str(message))
         if here["torch"] != there["torch"]:
-            warnings.warn(f"{name} has torch {here['torch']}, not {there['torch']}", stacklevel=1)
-        outcome, reason = _train(parcel, root, worker)
-        if outcome == "refused":
-            reason = f"{name}: {reason}"
-        files = {}
+            tell("warning", f"{name} has torch {here['torch']}, not {there['torch']}")
+        root, files = Path(folder), {}
+        outcome, reason = _train(parcel, root, worker, tell)
         if outcome == "trained":
             place = root / parcel.job.recipe.folder
             files = _contents(sorted(place.rglob("*")), place)
         if outcome == "stopped":
             files = read(parcel.job.recipe, root)
-        return Answer(outcome, reason, files, tuple(str(each.message) for each in caught))
+        return Answer(outcome, f"{name}: {reason}" if reason else "", files)
 
 
-def _train(parcel: Parcel, root: Path, worker) -> tuple[str, str]:
+def _train(parcel: Parcel, root: Path, worker, tell: Callable) -> tuple[str, str]:
     """Call `parcel.train` with a seat that reports to the sweep and listens to it."""
     import distributed
 
     from effcnn import catalogue
+    from effcnn import data as datasets
+    from effcnn.device import pick_device
 
     key, last = worker.get_current_task(), 0.0
-    halt = distributed.Event(parcel.sweep)
+    halt, recipe = distributed.Event(parcel.sweep), parcel.job.recipe
 
     def report(value: dict) -> None:
         nonlocal last
         if value["entry"] or time.monotonic() > last + REPORTS:
             last = time.monotonic()
-            worker.log_event(parcel.sweep, (key, "report", (worker.address, value)))
+            tell("report", (worker.address, value))
 
     def stop() -> bool:
         task = worker.state.tasks.get(key)  # not wanted any more where the sweep is gone
@@ -198,10 +204,13 @@ def _train(parcel: Parcel, root: Path, worker) -> tuple[str, str]:
         return "stopped", ""
     try:
         write(root / ".partial", parcel.files)
-        if parcel.use is not None:
-            path = Path(worker.local_directory) / "techniques.py"  # each takes the last one's place
-            path.write_bytes(parcel.use)
-            catalogue.use(path)
+        if parcel.use is not None:  # under one name, so that each takes the place of the last
+            write(Path(worker.local_directory), {"techniques.py": parcel.use})
+            catalogue.use(Path(worker.local_directory) / "techniques.py")
+        # What is wrong with the machine, and not with one run, would fail all the others too.
+        pick_device(parcel.device)
+        part = {"train_images": recipe.train_images, "holdout": recipe.holdout}
+        datasets.load(recipe.dataset, parcel.train.keywords["data"], **part)
     except UserError as error:
         return "refused", str(error)
     return parcel.train(parcel.job, Seat(parcel.device, parcel.threads, report, stop), root=root)
