@@ -52,7 +52,6 @@ BAD = [
     (["sweep", "small.toml", "--seeds", ""], "seeds are ''; write 0-2 for 0, 1, 2"),
     (["sweep", "small.toml", "--epochs", "0"], "small.toml: epochs is 0; it must be a"),
     (["sweep", "small.toml", "--device", "gpu"], "unknown device 'gpu' (did you mean 'cpu'?)"),
-    (["sweep", "small.toml", "--scheduler", "x"], "unknown argument '--scheduler'; choose from"),
     (["results", "--results", "none"], "there is no results folder none"),
     (["results", "--csv", "none/runs.csv"], "cannot write none/runs.csv: Cannot save file into"),
     (["evaluate", "none"], "none is not a run: it has no run.json"),
