@@ -8,7 +8,7 @@ from torch import Tensor
 from effcnn.errors import UserError, unknown
 from effcnn.recipe import Recipe
 
-COMPILED = {"on": True, "off": False, "auto": None}
+COMPILE = ("auto", "on", "off")
 WORTH_COMPILING = 500_000  # images: what a compiled training gains here, the compiler has cost
 
 
@@ -18,12 +18,10 @@ def pick_compiled(name: str, recipe: Recipe, device: torch.device) -> bool:
     On the CPU float32 gains nothing. Raises `UserError` for another name, and for "on" without a
     compiler.
     """
-    if name not in COMPILED:
-        raise unknown("choice to compile", name, COMPILED)
-    images = recipe.epochs * recipe.train_images
-    if name == "off" or (
-        name == "auto" and (images < WORTH_COMPILING or recipe.precision != "bf16")
-    ):
+    if name not in COMPILE:
+        raise unknown("choice to compile", name, COMPILE)
+    worth = recipe.precision == "bf16" and recipe.epochs * recipe.train_images >= WORTH_COMPILING
+    if name == "off" or (name == "auto" and not worth):
         return False
     from effcnn import fused  # here, for the compiler takes long to import
 

@@ -12,18 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny import DEFAULTS, LONG
 
 from effcnn import catalogue, cells, cli, plan, remote, results, runs, store
 
-DEFAULTS = """
-[defaults]
-dataset = "mnist-sample"
-model = "1.5k-dw"
-batch_size = 32
-train_images = 160
-holdout = 40
-"""
-LONG = f"{DEFAULTS}\n[cells.long]\nepochs = 20\ntechniques = 'sam+swa'\nkeep_epochs = '0'\n"
 SHORT = f"{DEFAULTS}\n[cells.short]\nepochs = 1\n"
 MIXED = f"""{DEFAULTS}
 [cells.plain]

@@ -4,20 +4,10 @@ import os
 
 import pytest
 import torch
+from tiny import DEFAULTS, LONG, SHORT
 
 from effcnn import cells, cli, device, plan, results, store, sweep
 from effcnn.errors import UserError
-
-DEFAULTS = """
-[defaults]
-dataset = "mnist-sample"
-model = "1.5k-dw"
-batch_size = 32
-train_images = 160
-holdout = 40
-"""
-LONG = f"{DEFAULTS}\n[cells.long]\nepochs = 20\ntechniques = 'sam+swa'\nkeep_epochs = '0'\n"
-SHORT = "[cells.short]\nepochs = 1\nseeds = '1'\n"
 
 
 @pytest.fixture

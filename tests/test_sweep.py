@@ -7,19 +7,9 @@ import sys
 import time
 
 import pytest
+from tiny import DEFAULTS, LONG, SHORT
 
 from effcnn import cells, cli, plan, results, runs, sweep
-
-DEFAULTS = """
-[defaults]
-dataset = "mnist-sample"
-model = "1.5k-dw"
-batch_size = 32
-train_images = 160
-holdout = 40
-"""
-LONG = f"{DEFAULTS}\n[cells.long]\nepochs = 20\ntechniques = 'sam+swa'\nkeep_epochs = '0'\n"
-SHORT = "[cells.short]\nepochs = 1\nseeds = '1'\n"
 
 
 @pytest.fixture
