@@ -59,16 +59,11 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("sweep", commands.sweep, "train the runs that a sweep file's cells still miss")
     sub.add_argument("file", type=Path, help="a TOML file as in sweeps/")
-    sub.add_argument("--cells", nargs="+", metavar="CELL", help="only these (default: all)")
-    sub.add_argument("--seeds", help="0-2, say, in place of each cell's own")
-    sub.add_argument("--epochs", type=_int, help="in place of each cell's own")
-    sub.add_argument("--workers", type=_int, help="runs side by side (default: one per CPU core)")
-    sub.add_argument(
-        "--scheduler", metavar="tcp://HOST:PORT", help="train on the workers of a Dask cluster"
-    )
-    sub.add_argument("--dry-run", action="store_true", help="show the plan, and how long it takes")
-    _use_flag(sub)
-    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
+    _sweep_flags(sub)
+
+    sub = command("reproduce", commands.reproduce, "train a table of the paper again, and compare")
+    sub.add_argument("--table", required=True, help="3, 4 or 5")
+    _sweep_flags(sub)
 
     sub = command("results", commands.show_results, "list the runs in the store")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
@@ -112,6 +107,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _sweep_flags(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--cells", nargs="+", metavar="CELL", help="only these (default: all)")
+    sub.add_argument("--seeds", help="0-2, say, in place of each cell's own")
+    sub.add_argument("--epochs", type=_int, help="in place of each cell's own")
+    sub.add_argument("--workers", type=_int, help="runs side by side (default: one per CPU core)")
+    sub.add_argument(
+        "--scheduler", metavar="tcp://HOST:PORT", help="train on the workers of a Dask cluster"
+    )
+    sub.add_argument("--dry-run", action="store_true", help="show the plan, and how long it takes")
+    _use_flag(sub)
+    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
+
+
 def _use_flag(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--use", type=_folder, metavar="FILE.py", help="a file that defines techniques of your own"
@@ -153,7 +161,7 @@ def _float(text: str) -> float:
 
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
-    *("train", "sweep", "results", "evaluate", "compare", "models", "techniques"),
+    *("train", "sweep", "reproduce", "results", "evaluate", "compare", "models", "techniques"),
     *("run-notebook", "book"),
 )
 

@@ -7,6 +7,8 @@ import math
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
 
 from effcnn.errors import UserError, unknown
 
@@ -38,7 +40,37 @@ def train(args: Namespace) -> int:
 
 def sweep(args: Namespace) -> int:
     """Exit status: 0 if all runs are there, 1 if one diverged, 2 if one failed, 130 if stopped."""
-    cells, note = _cells(args)
+    from effcnn import sweep as sweeping
+
+    cells, _, note = _cells(args, args.file)
+    return _sweep(args, cells, note, lambda root: _text(sweeping.table(cells, root)))
+
+
+def reproduce(args: Namespace) -> int:
+    """As `sweep`, with the published runs and the paper's numbers beside those made here."""
+    from effcnn import reproduce, results
+
+    file = reproduce.sweep_file(args.table)
+    published, root = results.published(), args.results or results.own()
+    if published is None:
+        raise UserError("there are no published runs here; run this in a checkout of the book")
+    if root.resolve() == published.resolve():
+        raise UserError(f"{root} holds the published runs; name another folder with --results")
+    cells, own, note = _cells(args, file)
+
+    def table(root: Path) -> str:
+        compared = reproduce.compare(cells, own, root, published)
+        return f"{_text(compared)}\n{reproduce.LEGEND}"
+
+    return _sweep(args, cells, note, table)
+
+
+def _text(table) -> str:
+    return table.to_string(index=False)
+
+
+def _sweep(args: Namespace, cells: list, note: str, table: Callable[[Path], str]) -> int:
+    """Train what the cells miss, and end with `table(root)` and a note."""
     _check_machine(args)
     if args.workers is not None and args.workers < 1:
         raise UserError(f"workers is {args.workers}; it must be a whole number from 1 on")
@@ -61,40 +93,42 @@ def sweep(args: Namespace) -> int:
     pool = {"threads": threads, "use": args.use}
     if args.dry_run:
         seconds, total = plan.forecast(missing, seats, root, **pool)
-        print(plan.table(cells, seconds, root).to_string(index=False))
+        print(_text(plan.table(cells, seconds, root)))
         print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
         return 0
     there = {"root": root, "data": args.data, "compiled": args.compile, "cluster": cluster}
     stopped = sweeping.run(missing, len(tasks) - len(missing), seats, **there, **pool)
-    table = sweeping.table(cells, root)
-    print(f"{table.to_string(index=False)}{note}")
-    done = sum(results.whole(task.recipe, root) is not None for task in tasks)
-    if stopped and done < len(tasks):
-        return _stopped(stopped, done, len(tasks), root)
-    if done < len(tasks):
-        print(f"effcnn: {len(tasks) - done} of {len(tasks)} runs are missing", file=sys.stderr)
+    print(f"{table(root)}{note}")
+    found = [run for task in tasks if (run := results.whole(task.recipe, root))]
+    if stopped and len(found) < len(tasks):
+        return _stopped(stopped, len(found), len(tasks), root)
+    if len(found) < len(tasks):
+        lost = len(tasks) - len(found)
+        print(f"effcnn: {lost} of {len(tasks)} runs are missing", file=sys.stderr)
         return 2
-    return int(table["diverged"].any())
+    return int(any(run.record["status"] == "diverged" for run in found))
 
 
-def _cells(args: Namespace) -> tuple[list, str]:
-    """The cells that are asked for, and a note where they are not the file's own."""
+def _cells(args: Namespace, file: Path) -> tuple[list, list, str]:
+    """The cells that are asked for, as the file has them, and a note where these are not alike."""
     from effcnn import cells, plan
 
-    found = {cell.name: cell for cell in cells.read(args.file)}
-    for name in args.cells or []:
+    found = {cell.name: cell for cell in cells.read(file)}
+    # The file's own name may be left out: `--cells mnist-bp`.
+    names = [name if name in found else f"{file.stem}/{name}" for name in args.cells or found]
+    for name in names:
         if name not in found:
-            raise unknown(f"cell of {args.file}", name, found)
-    wanted = [found[name] for name in dict.fromkeys(args.cells or found)]
+            raise unknown(f"cell of {file}", name.removeprefix(f"{file.stem}/"), found)
+    wanted = [found[name] for name in dict.fromkeys(names)]
     seeds = cells.parse_seeds(args.seeds) if args.seeds is not None else ()
     try:
         changed = [plan.override(cell, seeds, args.epochs) for cell in wanted]
     except UserError as error:
-        raise UserError(f"{args.file}: {error}") from None
+        raise UserError(f"{file}: {error}") from None
     own = {recipe for cell in wanted for recipe in cell.recipes()}
     if own.issuperset(recipe for cell in changed for recipe in cell.recipes()):
-        return changed, ""
-    return changed, f"\n--seeds or --epochs made these other runs than {args.file} itself names."
+        return changed, wanted, ""
+    return changed, wanted, f"\n--seeds or --epochs made these other runs than {file} itself names."
 
 
 def _check_machine(args: Namespace) -> None:

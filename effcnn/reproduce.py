@@ -15,6 +15,12 @@ from effcnn.results import Run
 
 TABLES = ("3", "4", "5")
 
+LEGEND = (
+    "Mean test accuracy in percent with its 95% interval (runs). The paper agrees if its number\n"
+    "lies where the published runs predict one further run; here agrees if the mean lies where\n"
+    "they predict the mean of so many further runs (95 of 100 cases)."
+)
+
 
 def sweep_file(table: str) -> Path:
     """The sweep file of a table of the paper. Raises `UserError`."""

@@ -1,9 +1,10 @@
 """A table made again: beside the published runs and the paper's numbers."""
 
 import pytest
+from tiny import DEFAULTS
 
 from effcnn import cells as sweeps
-from effcnn import paper, reproduce, results
+from effcnn import cli, paper, reproduce, results
 from effcnn.errors import UserError
 
 TABLE = """
@@ -88,3 +89,40 @@ def test_bad_tables(book):
         reproduce.sweep_file("6")
     with pytest.raises(UserError, match="no sweep file of table 4 here"):
         reproduce.sweep_file("4")
+
+
+def reproduced(capsys, *flags):
+    status = cli.main(["reproduce", "--table", "4", *flags])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_the_command_ends_with_the_comparison(file, own_results, record, capsys):
+    for cell in sweeps.read(file):
+        put(results.published(), cell, (98.3, 98.4, 98.5), record)
+        put(own_results, cell, (98.31, 98.41, 98.51), record)
+    status, out, _ = reproduced(capsys, "--cells", "mnist-bp", "table-4/mnist-own")
+    rows = [" ".join(line.split()) for line in out.splitlines()]
+    assert status == 0
+    # Cell, the paper's number, three published runs, three made here, and two verdicts.
+    assert rows[1] == "table-4/mnist-bp 99.21 98.40 ± 0.25 (3) 98.41 ± 0.25 (3) no yes"
+    assert rows[2].endswith("- yes")
+    assert len(out.splitlines()) == 3 + reproduce.LEGEND.count("\n") + 1
+
+
+def test_from_nothing_and_smaller(book, capsys, own_results):
+    text = f"{DEFAULTS}[cells.mnist-baseline]\nepochs = 2\nseeds = '0-2'\n"
+    (book / "sweeps" / "table-4.toml").write_text(text)
+    status, out, _ = reproduced(capsys, "--seeds", "1", "--epochs", "1", "--workers", "1")
+    assert status == 0
+    assert "(1)" in out
+    assert "other recipe" in out
+    assert "--seeds or --epochs made these other runs than" in out
+    (run,) = results.runs(own_results)
+    assert (run.recipe.seed, run.recipe.epochs) == (1, 1)
+
+
+def test_the_published_runs_are_not_compared_with_themselves(file, capsys):
+    status, _, err = reproduced(capsys, "--results", str(results.published()))
+    assert status == 2
+    assert "holds the published runs; name another folder with --results" in err
