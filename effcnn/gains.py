@@ -11,6 +11,7 @@ from effcnn.results import Run, accuracies
 
 BASELINE = "baseline"
 RESOLVED = 0.05  # a gain is called one below this p-value, after Holm's correction
+HALF = "-half"  # ends the name of a row at half the epochs: sam looks at each batch twice
 
 
 def pick(runs: dict[str, list[Run]], prefix: str) -> dict[str, list[Run]]:
@@ -87,6 +88,7 @@ def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
             entry["Paper (%)"] = number(row.paper)
         entry["Ours (%)"] = Number(text, origin(group))
         if with_paper:
+            entry["Agrees"] = agrees(row.paper, group)
             entry["Paper's gain"] = number(row.paper_gain, "+")
         entry["Our gain"] = "–"
         if row.gain:
@@ -97,6 +99,16 @@ def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
         entry["Runs"] = str(row.n)
         rows.append(entry)
     return pd.DataFrame(rows)
+
+
+def agrees(theirs: float, group: list[Run]) -> str:
+    """Whether the paper's single number lies where our runs predict one further run."""
+    if math.isnan(theirs) or _diverged(group):
+        return "–"
+    expected = stats.prediction(accuracies(group))
+    if math.isnan(expected.half):
+        return "one run" if len(group) == 1 else "no spread"
+    return "yes" if expected.low <= theirs <= expected.high else "no"
 
 
 def reading(table: pd.DataFrame, profile: str) -> str:
@@ -114,7 +126,9 @@ def reading(table: pd.DataFrame, profile: str) -> str:
         )
     return (
         "A gain is the difference of two means, with Welch's 95% interval. It is called better or "
-        f"worse where its p-value, after Holm's correction for the table, is below {RESOLVED}."
+        f"worse where its p-value, after Holm's correction for the table, is below {RESOLVED}. The "
+        "paper's number agrees where it lies in the interval that our runs predict for one further "
+        "run, in 95 of 100 cases."
     )
 
 
@@ -143,6 +157,8 @@ def steps(table: pd.DataFrame, runs: dict[str, list[Run]], base: str) -> pd.Data
 
 def _name(text: str) -> str:
     """A technique alone with its word, a combination as it is: it would be too long."""
+    if text.endswith(HALF):
+        return f"`{text.removesuffix(HALF)}`, half the epochs"
     if text == BASELINE or "+" in text or techniques.find(text).word == text:
         return f"`{text}`"
     return f"`{text}` {techniques.find(text).word}"

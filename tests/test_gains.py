@@ -97,6 +97,22 @@ def test_shown_puts_the_papers_numbers_beside_ours(runs):
     assert "Paper (%)" not in gains.shown(gains.gains(runs), runs)
 
 
+def test_the_papers_number_agrees_within_our_prediction(runs):
+    # s = 1, n = 3: t(2) * sqrt(1 + 1/3) = 4.97 to either side of 80.
+    assert gains.agrees(84.9, runs["baseline"]) == "yes"
+    assert gains.agrees(85.0, runs["baseline"]) == "no"
+    assert gains.agrees(75.0, runs["baseline"]) == "no"
+    assert gains.agrees(math.nan, runs["baseline"]) == "–"
+    assert gains.agrees(80.0, runs["baseline"][:1]) == "one run"
+
+
+def test_a_row_at_half_the_epochs_says_so(runs):
+    table = gains.gains({"baseline": runs["baseline"], "bp-half": runs["bp"]}, PAPER)
+    assert gains.shown(table, runs | {"bp-half": runs["bp"]})["Techniques"][1] == (
+        "`bp`, half the epochs"
+    )
+
+
 def test_sums_of_parts_and_steps(runs):
     table = gains.gains(runs, PAPER)
     alone = gains.gains({name: runs[name] for name in ("baseline", "bp", "m")}, PAPER)
