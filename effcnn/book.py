@@ -16,7 +16,7 @@ from effcnn.chapter import PROFILES
 from effcnn.errors import UserError, unknown
 
 # Whatever a chapter's output depends on: when none of it has changed, it is not executed again.
-INPUTS = ("effcnn/**/*.py", "sweeps/*.toml", "results/**/run.json", "benchmarks/*.json")
+INPUTS = ("effcnn/**/*.py", "sweeps/*.toml", "results/**/*.json", "benchmarks/*.json")
 PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "myst-nb")
 
 

@@ -12,7 +12,7 @@ from textwrap import dedent
 
 import pandas as pd
 
-from effcnn import cells, paper, results, stats
+from effcnn import analyses, cells, paper, results, stats
 from effcnn.cells import Cell
 from effcnn.errors import UserError, unknown
 from effcnn.recipe import TITLES
@@ -163,6 +163,24 @@ def _train(cell: Cell, root: Path) -> list[results.Run]:
                 run = training.train(recipe, root, threads=1)
         found.append(run)
     return found
+
+
+def analysis(name: str, runs: list[results.Run], profile: str = "published") -> dict:
+    """What `effcnn analyse` has found of a cell's net; see `effcnn.analyses`.
+
+    Where it is missing, a profile that trains makes it now, into the reader's own store; the
+    published profile raises `UserError`.
+    """
+    run = analyses.with_weights(runs)
+    root = results.own() / "quick" if profile == "quick" else results.own()
+    try:
+        return analyses.read(name, run, *results.roots(), root)
+    except UserError:
+        if profile == "published":
+            raise
+    print(f"analysing {run.recipe.folder}: {name}")
+    analyses.make(name, run, root)
+    return analyses.read(name, run, root)
 
 
 def origin(runs: list[results.Run]) -> str:

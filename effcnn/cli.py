@@ -74,6 +74,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", help="folder of the data sets")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
 
+    sub = command("analyse", commands.analyse, "measure what the trained net of a cell is like")
+    sub.add_argument("name", help="gates, path, sharpness, shift or spectrum")
+    sub.add_argument("cells", nargs="+", metavar="CELL", help="table-4/mnist-bp, say")
+    sub.add_argument("--data", help="folder of the data sets (default: EFFCNN_DATA, or a cache)")
+    sub.add_argument(
+        "--results", type=_folder, help="where it goes (default: EFFCNN_RESULTS, or runs/)"
+    )
+
     sub = command("compare", commands.compare, "the difference of two cells, with its interval")
     sub.add_argument("a", help="preview/mnist-25k, or a folder of runs such as mnist/25k/baseline")
     sub.add_argument("b", help="the cell that is subtracted")
@@ -161,8 +169,8 @@ def _float(text: str) -> float:
 
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
-    *("train", "sweep", "reproduce", "results", "evaluate", "compare", "models", "techniques"),
-    *("run-notebook", "book"),
+    *("train", "sweep", "reproduce", "results", "evaluate", "analyse", "compare", "models"),
+    *("techniques", "run-notebook", "book"),
 )
 
 

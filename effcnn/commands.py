@@ -227,6 +227,23 @@ def evaluate(args: Namespace) -> int:
     return 0
 
 
+def analyse(args: Namespace) -> int:
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from effcnn import analyses, results
+
+    if args.name not in analyses.NAMES:
+        raise unknown("analysis", args.name, analyses.NAMES)
+    chosen = [analyses.with_weights(results.group(cell)) for cell in args.cells]
+    root = args.results or results.own()
+    for run in chosen:
+        show = partial(tqdm, desc=f"{args.name} {run.recipe.folder}", disable=None)
+        print(analyses.make(args.name, run, root, args.data, show))
+    return 0
+
+
 def compare(args: Namespace) -> int:
     from effcnn import results, stats
 

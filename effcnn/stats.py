@@ -57,6 +57,19 @@ def luck(values: Sequence[float], level: float = 0.95) -> float:
     return _half(_numbers(values), 2, level)
 
 
+def single_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
+    """Where one further run of `a` minus one further run of `b` would fall (Welch's freedom)."""
+    x, y = _numbers(a), _numbers(b)
+    gap, n = float(x.mean() - y.mean()), (len(x), len(y))
+    if min(n) < 2:
+        return Estimate(gap, math.nan, n)
+    parts = [z.var(ddof=1) * (1 + 1 / len(z)) for z in (x, y)]
+    if not (both := sum(parts)):
+        return Estimate(gap, math.nan, n)
+    freedom = both**2 / sum(part**2 / (k - 1) for part, k in zip(parts, n, strict=True))
+    return Estimate(gap, float(stats.t.ppf((1 + level) / 2, freedom) * math.sqrt(both)), n)
+
+
 def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """The mean of `a` minus the mean of `b`, with Welch's interval and p-value."""
     x, y = _numbers(a), _numbers(b)

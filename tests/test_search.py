@@ -1,0 +1,57 @@
+"""The search on held-out images: hand-made histories."""
+
+import math
+
+import pytest
+
+from effcnn import results, search
+from effcnn.errors import UserError
+from effcnn.recipe import Recipe
+
+
+@pytest.fixture
+def run(record, tmp_path):
+    def make(accuracies, *, status=98.0, lr=0.05, seed=0):
+        recipe = Recipe.make("mnist", "1.5k-dw", lr=lr, seed=seed, holdout=10_000)
+        content = record(status)
+        content["history"] = [
+            {"epoch": number, "validation_accuracy": value}
+            for number, value in enumerate(accuracies, 1)
+        ]
+        return results.Run(tmp_path, recipe, content)
+
+    return make
+
+
+def test_the_best_mean_after_the_last_epoch_leads(run):
+    runs = {
+        "low": [run([99.0, 97.0]), run([99.0, 97.2], seed=1), run([99.0, 97.4], seed=2)],
+        "high": [run([90.0, 98.0]), run([90.0, 98.2], seed=1), run([90.0, 98.4], seed=2)],
+        "once": [run([90.0, 99.0])],
+        "lost": [run([90.0, 98.0]), run([90.0], status=None)],
+    }
+    found = search.table(runs)
+    assert list(found["cell"]) == ["once", "high", "low", "lost"]
+    assert found["validation"][1].value == pytest.approx(98.2)
+    assert found["validation"][3] is None
+    assert search.best(found) == "high"  # of those with three runs
+    assert search.best(found, least=1) == "once"
+    shown = search.shown(found, runs)
+    assert repr(shown["Validation (%)"][1]) == "98.20 ± 0.50"  # t(2) = 4.303, s = 0.2
+    assert repr(shown["Validation (%)"][3]) == "diverged 1 of 2"
+    with pytest.raises(UserError, match="no cell of the search has 4 runs"):
+        search.best(found, least=4)
+
+
+def test_wobble_is_over_the_last_five_epochs(run):
+    one, two = [run([50.0, 97, 98, 97, 98, 97])], [run([50.0, 98, 98, 98, 98, 98])]
+    assert search.wobble(one) == pytest.approx(math.sqrt(6 / 5 / 4))
+    assert search.wobble(two) == 0
+    assert search.wobble([*one, *two]) == pytest.approx(math.sqrt(6 / 5 / 4) / 2)
+
+
+def test_runs_without_held_out_images_are_refused(run):
+    bare = run([98.0])
+    del bare.record["history"][-1]["validation_accuracy"]
+    with pytest.raises(UserError, match="has no validation accuracy"):
+        search.last([bare])
