@@ -3,6 +3,7 @@
 Reading published runs needs no torch; the profiles that train do.
 """
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from html import escape
@@ -84,8 +85,8 @@ def note(profile: str) -> str:
     if profile == "full":
         return "**Full profile.** Runs that were missing were trained on this machine."
     return (
-        "**Published profile.** The runs on this page come from `results/`. Those of the cells "
-        "`preview…` are previews, one run each, until the full grid replaces them."
+        "**Published profile.** The runs on this page come from `results/`; {doc}`runs` lists them "
+        "all."
     )
 
 
@@ -97,8 +98,8 @@ def runs(
     Args:
         names: cells of the sweep files: preview/mnist-25k.
         profile: `published` reads results/ and trains nothing. `quick` trains the MNIST cells on
-            the embedded sample for two epochs, into the reader's own store, and reads the
-            published runs of the others. `full` trains each run that is missing, on the real
+            the embedded sample for two epochs, one seed each, into the reader's own store, and
+            reads the published runs of the others. `full` trains each run that is missing, on the real
             data, into the reader's own store.
         seeds: "0-2", in place of the cells' seeds; only where the profile trains. A bare number
             is a seed too: plain papermill makes one of `-p seeds 1`.
@@ -144,7 +145,8 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
         )
     if epochs:
         recipe = replace(recipe, epochs=epochs)
-    return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else cell.seeds)
+    own = cell.seeds[:1] if profile == "quick" else cell.seeds
+    return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else own)
 
 
 def _train(cell: Cell, root: Path) -> list[results.Run]:
@@ -254,11 +256,22 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
             row["Difference"] = "–"
             if ours and theirs:
                 row["Difference"] = f"{ours.value - theirs.accuracy:+.2f}".replace("-", "−")
+            row["Agrees"] = agrees(theirs.accuracy, group) if theirs else "–"
         row["Parameters"] = f"{group[0].record['costs']['params']:,}"
         row["Runs"] = "one\N{NO-BREAK SPACE}run" if len(group) == 1 else str(len(group))
         row["Data"] = group[0].recipe.dataset
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def agrees(theirs: float, runs: list[results.Run]) -> str:
+    """Whether the paper's single number lies where our runs predict one further run."""
+    if math.isnan(theirs) or any(run.record["status"] == "diverged" for run in runs):
+        return "–"
+    expected = stats.prediction(results.accuracies(runs))
+    if math.isnan(expected.half):
+        return "one run" if len(runs) == 1 else "no spread"
+    return "yes" if expected.low <= theirs <= expected.high else "no"
 
 
 def _listed(values) -> str:

@@ -5,8 +5,9 @@ import math
 import pandas as pd
 
 from effcnn import stats, techniques
-from effcnn.chapter import Number, origin
+from effcnn.chapter import Number, agrees, origin
 from effcnn.errors import UserError
+from effcnn.recipe import TITLES
 from effcnn.results import Run, accuracies
 
 BASELINE = "baseline"
@@ -101,16 +102,6 @@ def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def agrees(theirs: float, group: list[Run]) -> str:
-    """Whether the paper's single number lies where our runs predict one further run."""
-    if math.isnan(theirs) or _diverged(group):
-        return "–"
-    expected = stats.prediction(accuracies(group))
-    if math.isnan(expected.half):
-        return "one run" if len(group) == 1 else "no spread"
-    return "yes" if expected.low <= theirs <= expected.high else "no"
-
-
 def reading(table: pd.DataFrame, profile: str) -> str:
     """How to read a table of `gains`, as Markdown."""
     if profile == "quick":
@@ -129,6 +120,61 @@ def reading(table: pd.DataFrame, profile: str) -> str:
         f"worse where its p-value, after Holm's correction for the table, is below {RESOLVED}. The "
         "paper's number agrees where it lies in the interval that our runs predict for one further "
         "run, in 95 of 100 cases."
+    )
+
+
+def advice(table: pd.DataFrame, seconds: dict[str, float]) -> str:
+    """Which techniques alone to try first, by resolved gain, and which not, as Markdown.
+
+    Args:
+        table: of `gains`, for one net.
+        seconds: of a training step, by technique.
+    """
+    alone = [
+        row
+        for row in table.itertuples()
+        if row.techniques != BASELINE and "+" not in row.techniques and HALF not in row.techniques
+    ]
+    alone.sort(key=lambda row: -row.gain.value if row.gain else math.inf)
+    said = []
+    for verdict, start in (
+        ("better", "Try, in this order:"),
+        ("not resolved", "Not resolved:"),
+        ("worse", "Leave out:"),
+    ):
+        found = [
+            f"`{row.techniques}` ({row.gain.text('+')} points, "
+            f"{seconds[row.techniques] / seconds[BASELINE]:.1f}× the time of a step)"
+            for row in alone
+            if row.verdict == verdict
+        ]
+        if found:
+            said.append(f"{start} {', '.join(found)}.")
+    return " ".join(said) or "These runs cannot advise: no gain has an interval."
+
+
+def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
+    """Which gain the numbers of runs can show, by data set, as Markdown.
+
+    Args:
+        runs: by data set and technique.
+    """
+    said = []
+    for data, groups in runs.items():
+        values = accuracies(groups[BASELINE]) if not _diverged(groups[BASELINE]) else []
+        if len(values) < 2:
+            continue
+        n = min(len(group) for name, group in groups.items() if name != BASELINE)
+        spread = stats.spread(values)
+        text = f"{stats.resolvable(spread, n):.2f}"
+        source = f"80% power at 5%, {n} runs in each cell; spread from {origin(groups[BASELINE])}"
+        number = Number(text, source)._repr_html_()
+        said.append(f"{TITLES[data]} a gain of {number} points ({n} runs per cell)")
+    if not said:
+        return "With one run per cell no gain can be told from chance."
+    return (
+        f"In four of five cases a single comparison of these numbers of runs finds on "
+        f"{', on '.join(said)}. Smaller gains may be real and not show."
     )
 
 

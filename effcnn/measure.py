@@ -4,6 +4,7 @@ import io
 import platform
 import statistics
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,6 +114,25 @@ def torch_bytes(model: nn.Module) -> int:
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     return buffer.tell()
+
+
+def checkpoint_parts(model: nn.Module) -> dict[str, int]:
+    """What the bytes of `torch_bytes` consist of.
+
+    Returns: `weights` (the parameters), `statistics` (BatchNorm's running ones and its counters),
+        `names` (of the tensors, with their shapes, pickled), `container` (the headers of the zip
+        file, and the padding that starts each tensor at a multiple of 64).
+    """
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    with zipfile.ZipFile(buffer) as file:
+        names = sum(i.file_size for i in file.infolist() if i.filename.endswith("data.pkl"))
+    parts = {
+        "weights": sum(p.numel() * p.element_size() for p in model.parameters()),
+        "statistics": sum(b.numel() * b.element_size() for b in model.buffers()),
+        "names": names,
+    }
+    return {**parts, "container": buffer.tell() - sum(parts.values())}
 
 
 def cpu_name() -> str:

@@ -52,6 +52,12 @@ def prediction(values: Sequence[float], level: float = 0.95, *, of: int = 1) -> 
     return Estimate(x.mean(), _half(x, 1 / of + 1 / len(x), level), len(x))
 
 
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation between runs (n - 1 below); nan for a single one."""
+    x = _numbers(values)
+    return float(x.std(ddof=1)) if len(x) > 1 else math.nan
+
+
 def luck(values: Sequence[float], level: float = 0.95) -> float:
     """How far apart two further runs of this recipe may fall by luck: t(n-1) * s * sqrt(2)."""
     return _half(_numbers(values), 2, level)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 
 from effcnn import models
-from effcnn.data import Data, Split
+from effcnn.data import Data, Split, normalise
 from effcnn.recipe import Recipe
-from effcnn.train import Trainer, evaluate
+from effcnn.train import Trainer, build, evaluate
 
 
 def step_seconds(
@@ -41,6 +41,28 @@ def step_seconds(
             trainer.step(batch, 0)
             _wait(trainer.device)
             seconds[name].append(clock() - started)
+    return {name: statistics.median(times[1:]) for name, times in seconds.items()}
+
+
+def latencies(
+    recipes: dict[str, Recipe], repeats: int = 5, *, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds of a forward pass of 100 random images through each recipe's net, in turns.
+
+    The nets have fresh weights, which cost the same as trained ones. The first turn is a warm-up.
+    """
+    nets = {name: build(recipe)[0].eval() for name, recipe in recipes.items()}
+    contents = {name: _random(recipe, 100) for name, recipe in recipes.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in recipes}
+    with torch.inference_mode():
+        for _ in range(repeats + 1):
+            for name, net in nets.items():
+                content = contents[name]
+                images = normalise(content.test.images, content.mean, content.std)
+                started = clock()
+                for _ in range(5):
+                    net(images)
+                seconds[name].append((clock() - started) / 5)
     return {name: statistics.median(times[1:]) for name, times in seconds.items()}
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from effcnn import gains, plots, results, stats, timing
+from effcnn import chapter, gains, plots, results, stats, timing
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 
@@ -99,11 +99,11 @@ def test_shown_puts_the_papers_numbers_beside_ours(runs):
 
 def test_the_papers_number_agrees_within_our_prediction(runs):
     # s = 1, n = 3: t(2) * sqrt(1 + 1/3) = 4.97 to either side of 80.
-    assert gains.agrees(84.9, runs["baseline"]) == "yes"
-    assert gains.agrees(85.0, runs["baseline"]) == "no"
-    assert gains.agrees(75.0, runs["baseline"]) == "no"
-    assert gains.agrees(math.nan, runs["baseline"]) == "–"
-    assert gains.agrees(80.0, runs["baseline"][:1]) == "one run"
+    assert chapter.agrees(84.9, runs["baseline"]) == "yes"
+    assert chapter.agrees(85.0, runs["baseline"]) == "no"
+    assert chapter.agrees(75.0, runs["baseline"]) == "no"
+    assert chapter.agrees(math.nan, runs["baseline"]) == "–"
+    assert chapter.agrees(80.0, runs["baseline"][:1]) == "one run"
 
 
 def test_a_row_at_half_the_epochs_says_so(runs):
