@@ -1,6 +1,6 @@
 """Sphinx extension: numbers and tables from run records, and no request outside the site.
 
-`` {run}`preview/mnist-25k:accuracy:.2f` `` is the mean of a column of `effcnn.results.load` over
+`` {run}`table-3/mnist-25k:accuracy:.2f` `` is the mean of a column of `effcnn.results.load` over
 a cell's runs; `` {paper}`table-3/mnist-25k:accuracy` `` is the paper's number;
 `` {bench}`cluster:measured.2.seconds:.0f` `` stands in `benchmarks/cluster.json`; the directive
 `paper-compare` is a table of runs beside the paper. Each shows its origin; a missing one is a
@@ -92,7 +92,7 @@ def _number(text: str, origin: str) -> nodes.raw:
 
 
 class PaperCompare(SphinxDirective):
-    """Table 3 of the paper beside the cells of a sweep: `{paper-compare} preview`."""
+    """Table 3 of the paper beside the cells of a sweep: `{paper-compare} table-3`."""
 
     required_arguments = 1
     option_spec: ClassVar = {

@@ -14,7 +14,7 @@ from effcnn.techniques import parse
 class Cell:
     """One cell of a table: a recipe, and the seeds it is run with."""
 
-    name: str  # FILE/NAME: preview/mnist-25k
+    name: str  # FILE/NAME: table-3/mnist-25k
     recipe: Recipe  # with the first seed
     seeds: tuple[int, ...]
     keep_epochs: tuple[int, ...] = ()  # the seeds whose weights are kept after every epoch

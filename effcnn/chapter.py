@@ -96,11 +96,11 @@ def runs(
     """The runs of the cells `names`, as the profile says.
 
     Args:
-        names: cells of the sweep files: preview/mnist-25k.
+        names: cells of the sweep files: table-3/mnist-25k.
         profile: `published` reads results/ and trains nothing. `quick` trains the MNIST cells on
             the embedded sample for two epochs, one seed each, into the reader's own store, and
-            reads the published runs of the others. `full` trains each run that is missing, on the real
-            data, into the reader's own store.
+            reads the published runs of the others. `full` trains each run that is missing, on the
+            real data, into the reader's own store.
         seeds: "0-2", in place of the cells' seeds; only where the profile trains. A bare number
             is a seed too: plain papermill makes one of `-p seeds 1`.
         epochs: in place of the profile's; only where the profile trains.

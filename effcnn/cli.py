@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     sub = command("compare", commands.compare, "the difference of two cells, with its interval")
-    sub.add_argument("a", help="preview/mnist-25k, or a folder of runs such as mnist/25k/baseline")
+    sub.add_argument("a", help="table-3/mnist-25k, or a folder of runs such as mnist/25k/baseline")
     sub.add_argument("b", help="the cell that is subtracted")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
 

@@ -203,7 +203,7 @@ def row(run: Run, names: Sequence[str] = ()) -> dict:
 
 
 def cell(name: str, *folders: Path | str) -> list[Run]:
-    """The runs of one cell, by its name in a sweep file (`preview/mnist-25k`), one per seed.
+    """The runs of one cell, by its name in a sweep file (`table-3/mnist-25k`), one per seed.
 
     Raises `UserError` for an unknown cell and for a cell that lacks a run.
     """

@@ -26,7 +26,7 @@ TRIES = 2  # per run, where its worker dies
 class Task:
     """One run of a sweep, and what is to be stored with it."""
 
-    name: str  # preview/mnist-25k seed 0
+    name: str  # table-3/mnist-25k seed 0
     recipe: Recipe
     keep_weights: bool
     keep_epochs: bool
