@@ -87,6 +87,5 @@ def _write_csv(app, error: Exception | None) -> None:
 
 def setup(app) -> dict:
     app.add_directive("all-runs", AllRuns)
-    app.add_js_file("runs.js", loading_method="defer")
     app.connect("build-finished", _write_csv)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,6 +4,7 @@ Reading published runs needs no torch; the profiles that train do.
 """
 
 import math
+import re
 import warnings
 from dataclasses import dataclass, replace
 from html import escape
@@ -55,7 +56,7 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         frame = self.frame
-        left = [not any(map(_numeric, frame[column])) for column in frame]
+        left = [2 * sum(map(_numeric, frame[column])) <= len(frame) for column in frame]
         lines = [frame.columns, [":--" if is_left else "--:" for is_left in left]]
         lines += frame.map(_markdown).itertuples(index=False)
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -70,8 +71,8 @@ def _markdown(entry: object) -> str:
 
 
 def _numeric(entry: object) -> bool:
-    """Whether a table's entry starts like a number, as `99.31 ± 0.1`, `25,144` and `−0.3` do."""
-    return str(entry).lstrip("+−")[:1].isdigit()
+    """Whether a table's entry is a number, as `99.31 ± 0.1`, `25,144`, `1.05×` and `−0.3` are."""
+    return bool(re.fullmatch(r"[+−]?[\d,.]+( ± [\d.]+)?[%×]?", str(entry)))
 
 
 def note(profile: str) -> str:
