@@ -3,6 +3,7 @@
 Reading published runs needs no torch; the profiles that train do.
 """
 
+import json
 import math
 import re
 import warnings
@@ -166,6 +167,29 @@ def _train(cell: Cell, root: Path) -> list[results.Run]:
                 run = training.train(recipe, root, threads=1)
         found.append(run)
     return found
+
+
+def trained(runs: list[results.Run]) -> results.Run:
+    """The run of a cell that kept its weights, for `effcnn.load`. Raises `UserError`."""
+    return analyses.with_weights(runs)
+
+
+def minutes(name: str) -> str:
+    """How long a chapter takes to run again, by profile, as measured (benchmarks/pages.json)."""
+    root = cells.checkout()
+    file = root / "benchmarks" / "pages.json" if root else None
+    if file is None or not file.is_file():
+        return "its time was not measured yet."
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    took = stored["pages"].get(name)
+    if took is None:
+        return "its time was not measured yet."
+    source = f"benchmarks/pages.py on {stored['machine']['cpu']}, {stored['machine']['date']}"
+    said = [
+        f"{Number(f'{seconds:.0f} s', source)._repr_html_()} with `{profile}`"
+        for profile, seconds in took.items()
+    ]
+    return f"{', '.join(said)} on 2 cores; `full` trains each run that is missing."
 
 
 def analysis(name: str, runs: list[results.Run], profile: str = "published") -> dict:

@@ -1,0 +1,39 @@
+"""Self-checks of the book's exercises, one module per chapter.
+
+    from effcnn.exercises import blurpool as check
+
+    check.shape(answer)
+
+A check says "Right", or raises `Wrong` with a hint. It tries your answer or compares it with what
+it works out by itself; you can read how, but then the exercise is gone.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+
+class Wrong(AssertionError):
+    """The answer is not right; the text says what to look at."""
+
+
+def checked(function: Callable) -> Callable:
+    """Let a check print "Right", and say what to do where nothing was answered yet."""
+
+    @wraps(function)
+    def check(answer) -> None:
+        if answer is ...:
+            raise Wrong("no answer yet: put it in place of the three dots")
+        function(answer)
+        print("Right.")
+
+    return check
+
+
+def number(answer: object, expected: float, hint: str, within: float = 0) -> None:
+    """Raise `Wrong` unless the answer is this number."""
+    try:
+        value = float(answer)
+    except (TypeError, ValueError):
+        raise Wrong(f"the answer must be a number, not {type(answer).__name__}") from None
+    if not abs(value - expected) <= within:
+        raise Wrong(f"{value:g} is not right: {hint}")
