@@ -48,7 +48,7 @@ def equivariant(answer) -> None:
 
 @checked
 def own_pool(answer) -> None:
-    """A module that pools by 2 and changes less under a shift by one pixel than max-pooling."""
+    """A module that pools by 2 and moves by half a pixel where its input moves by one."""
     if not isinstance(answer, nn.Module):
         raise Wrong("the answer must be a module")
     images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -57,12 +57,16 @@ def own_pool(answer) -> None:
             raise Wrong(f"of (8, 3, 16, 16) it must make (8, 3, 8, 8), and makes {tuple(got)}")
         if not answer(images).std() > 0.01:
             raise Wrong("it hardly depends on the image any more")
-        mine, plain = (_change(pool, images) for pool in (answer, nn.MaxPool2d(2)))
+        mine, plain = (off(pool, images) for pool in (answer, nn.MaxPool2d(2)))
     if mine >= plain:
-        raise Wrong(f"it changes by {mine:.3f}, max-pooling by {plain:.3f}")
+        raise Wrong(f"it is off by {mine:.3f} of its spread, max-pooling by {plain:.3f}")
 
 
-def _change(pool: nn.Module, images: torch.Tensor) -> float:
-    """How much the pool's output changes under a shift by one, over how much it varies."""
+def off(pool: nn.Module, images: torch.Tensor) -> float:
+    """How far a pool by 2 is from moving by half a pixel where its input moves by one.
+
+    The mean distance from the middle between neighbours, over the output's standard deviation.
+    """
     one, two = pool(images), pool(images.roll(1, 3))
-    return ((one - two)[..., 1:-1].abs().mean() / one.std()).item()
+    half = (one + one.roll(1, 3)) / 2
+    return ((two - half)[..., 2:-2].abs().mean() / one.std()).item()
