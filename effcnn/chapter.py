@@ -87,8 +87,8 @@ def note(profile: str) -> str:
     if profile == "full":
         return "**Full profile.** Runs that were missing were trained on this machine."
     return (
-        "**Published profile.** The runs on this page come from `results/`; {doc}`runs` lists them "
-        "all."
+        "**Published profile.** The runs on this page come from `results/`. The page “All runs” "
+        "lists them."
     )
 
 

@@ -29,7 +29,7 @@ def runs(short: str, profile: str, *, seeds: str = "", epochs: int = 0) -> Runs:
 
 
 def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
-    """What the technique gave on each net: the paper's gain, ours, the verdict, parameters."""
+    """What the technique gave on each net: gain, verdict, the paper's gain, parameters if any."""
     rows = []
     for data, groups in found.items():
         # The sample's numbers never stand beside the paper's.
@@ -47,10 +47,11 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
                 "Verdict": row.verdict,
                 "Paper's gain": gains.number(row.paper_gain, "+"),
                 "Parameters": f"{params[1] - params[0]:+,}",
-                "Runs": f"{len(group)} and {len(base)}",
+                "Runs": f"{len(group)}, {len(base)}",
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.drop(columns="Parameters") if (table["Parameters"] == "+0").all() else table
 
 
 def answer(short: str, found: Runs, profile: str = "published") -> str:

@@ -1,0 +1,75 @@
+"""What a lesson shows of the runs of Table 4."""
+
+import pytest
+
+from effcnn import cells, lesson, results
+
+FILE = """
+[defaults.mnist]
+model = "1.5k-dw"
+seeds = "0-2"
+[defaults.cifar10]
+model = "143k-dw"
+seeds = "0-1"
+[cells.mnist-baseline]
+dataset = "mnist"
+[cells.mnist-se]
+dataset = "mnist"
+techniques = "se"
+[cells.mnist-bp]
+dataset = "mnist"
+techniques = "bp"
+[cells.cifar10-baseline]
+dataset = "cifar10"
+[cells.cifar10-se]
+dataset = "cifar10"
+techniques = "se"
+[cells.cifar10-bp]
+dataset = "cifar10"
+techniques = "bp"
+"""
+ACCURACIES = {
+    "mnist-baseline": (98.0, 98.1, 98.2),
+    "mnist-se": (99.0, 99.1, 99.2),
+    "mnist-bp": (98.0, 98.1, 98.2),
+    "cifar10-baseline": (79.0, 81.0),
+    "cifar10-se": (80.0, 82.0),
+    "cifar10-bp": (85.0, None),
+}
+
+
+@pytest.fixture
+def found(book, record):
+    (book / "sweeps" / "table-4.toml").write_text(FILE)
+    for name, cell in cells.cells().items():
+        values = ACCURACIES[name.removeprefix("table-4/")]
+        for recipe, accuracy in zip(cell.recipes(), values, strict=True):
+            content = record(accuracy)
+            content["costs"]["params"] += 394 * (recipe.label == "se")
+            results.write(book / "results", recipe, content, {})
+    return lesson.runs("se", "published")
+
+
+def test_a_technique_on_both_nets(found):
+    digits, pictures = lesson.gave("se", found).to_dict("records")
+    assert repr(digits["Baseline (%)"]) == "98.10 ± 0.25"  # t(2) = 4.303, s = 0.1
+    assert repr(digits["With `se` (%)"]) == "99.10 ± 0.25"
+    assert repr(digits["Our gain"]) == "+1.00 ± 0.23"  # t(4) = 2.776
+    assert (digits["Verdict"], digits["Paper's gain"]) == ("better", "+0.83")
+    assert (digits["Parameters"], digits["Runs"]) == ("+394", "3, 3")
+    assert pictures["Verdict"] == "not resolved"
+    assert "Here" in lesson.answer("se", found)
+
+
+def test_parameters_are_left_out_where_none_are_added_and_divergence_is_told(found):
+    digits, pictures = lesson.gave("bp", found).to_dict("records")
+    assert "Parameters" not in digits
+    assert digits["Verdict"] == "not resolved"
+    assert repr(pictures["With `bp` (%)"]) == "diverged 1 of 2"
+    assert (pictures["Our gain"], pictures["Verdict"]) == ("–", "diverged")
+
+
+def test_the_samples_numbers_do_not_stand_beside_the_papers(found):
+    digits, pictures = lesson.gave("se", found, "quick").to_dict("records")
+    assert (digits["Paper's gain"], pictures["Paper's gain"]) == ("–", "+1.71")
+    assert "cannot answer" in lesson.answer("se", found, "quick")
