@@ -1,0 +1,69 @@
+"""Sphinx extension: the directive `draw-a-digit`, two trained nets that run in the page itself.
+
+    ```{draw-a-digit} table-4/mnist-baseline table-4/mnist-bp
+    ```
+
+The weights come from the cells' runs, and ten digits of the embedded sample come with them. The
+page needs no server and no network; `book/_static/draw.js` does the rest.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from effcnn import analyses, chapter, results
+from effcnn.errors import UserError
+
+LOG = logging.getLogger(__name__)
+TITLES = ("max-pooling", "BlurPool")
+
+
+class DrawADigit(SphinxDirective):
+    """Two cells: the net with plain pooling, and the one with BlurPool."""
+
+    required_arguments = 2
+
+    def run(self):
+        try:
+            groups = [results.cell(name, results.published()) for name in self.arguments]
+            runs = [analyses.with_weights(group) for group in groups]
+        except (UserError, TypeError) as error:
+            LOG.warning("cannot draw: %s", error, location=self.get_location())
+            return []
+        for run in runs:
+            self.env.note_dependency(str(run.folder / "run.json"))
+        return [
+            nodes.raw("", html(runs, Path(self.env.srcdir, "_static", "draw.html")), format="html")
+        ]
+
+
+def html(runs: list[results.Run], frame: Path) -> str:
+    """The page's frame, and the nets and digits as JSON in it."""
+    import effcnn
+    from effcnn import export
+    from effcnn.data import load
+
+    nets = [
+        {
+            "title": title,
+            "origin": chapter.origin([run]),
+            "mean": run.record["normalisation"]["mean"][0],
+            "std": run.record["normalisation"]["std"][0],
+            "layers": export.layers(effcnn.load(run)),
+        }
+        for title, run in zip(TITLES, runs, strict=True)
+    ]
+    test = load("mnist-sample").test
+    samples = [test.images[test.labels == digit][0].flatten().tolist() for digit in range(10)]
+    # "</" would end the script element that the data stand in.
+    data = json.dumps({"nets": nets, "samples": samples}).replace("</", "<\\/")
+    script = f'<script type="application/json" id="draw-data">{data}</script>'
+    return frame.read_text(encoding="utf-8") + script
+
+
+def setup(app) -> dict:
+    app.add_directive("draw-a-digit", DrawADigit)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,152 @@
+"""Checks of the rendered book in a real browser, after `make book`:
+
+    pip install -c constraints.txt -e ".[site]"
+    python -m pytest tests/check_browser.py
+
+They want Chromium: on the PATH, or named in CHROMIUM.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+PAGES = sorted(path.name for path in SITE.glob("*.html"))
+LOOKS = {
+    "desktop": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
+    "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
+}
+# The theme's own frame is left to the theme: what is checked is the article.
+ARTICLE = {"include": [["article.bd-article"]]}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.fail("no Chromium: install it, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=LOOKS)
+def look(request, browser):
+    context = browser.new_context(**LOOKS[request.param])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(look):
+    """Open a page of the book; returns it with what it said and asked for."""
+    tab = look.new_page()
+    said, asked = [], []
+    tab.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+
+    def open_page(name):
+        tab.goto((SITE / name).as_uri())
+        tab.wait_for_load_state("load")
+        return tab, said, asked
+
+    yield open_page
+    tab.close()
+
+
+def test_the_book_is_built():
+    assert "index.html" in PAGES
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_quiet_fits_and_is_accessible(name, visit):
+    tab, said, asked = visit(name)
+    wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, f"{wide} pixels wider than the window"
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert said == []
+    if tab.query_selector("article.bd-article"):
+        found = Axe().run(tab, context=ARTICLE).response["violations"]
+        assert [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found] == []
+
+
+def test_the_runs_can_be_searched_and_sorted(visit):
+    tab, _, _ = visit("runs.html")
+    every = tab.locator("#runs-table tbody tr").count()
+    tab.fill("#runs-search", "cifar10 oc seed0")
+    shown = tab.locator("#runs-table tbody tr:visible")
+    assert 0 < shown.count() < every
+    assert f"{shown.count()} of {every} runs" in tab.inner_text("#runs-count")
+    tab.fill("#runs-search", "")
+    column = "#runs-table thead th:nth-child(4)"
+    for order, sort in (("ascending", False), ("descending", True)):
+        tab.click(f"{column} button")
+        assert tab.get_attribute(column, "aria-sort") == order
+        texts = tab.locator("#runs-table tbody td:nth-child(4)").all_inner_texts()
+        numbers = [float(text) for text in texts if text != "diverged"]
+        assert numbers == sorted(numbers, reverse=sort)
+
+
+def test_a_number_shows_its_origin_on_focus(visit):
+    tab, _, _ = visit("index.html")
+    number = tab.locator(".measured").first
+    number.focus()
+    shown = number.evaluate("e => getComputedStyle(e, '::after').content")
+    assert number.get_attribute("data-origin") in shown
+
+
+def test_the_page_of_digits_answers_as_pytorch_does(visit):
+    import torch
+
+    from effcnn import data, results, runs
+
+    tab, _, _ = visit("draw.html")
+    sample = data.load("mnist-sample")
+    images = sample.test.images[:200]
+    source = (ROOT / "book" / "draw.md").read_text(encoding="utf-8")
+    cells = source.split("{draw-a-digit} ")[1].splitlines()[0].split()
+    for number, cell in enumerate(cells):
+        run = next(r for r in results.cell(cell) if (r.folder / "weights.safetensors").is_file())
+        constants = run.record["normalisation"]
+        pixels = data.normalise(images, constants["mean"], constants["std"])
+        with torch.no_grad():
+            expected = runs.load(run)(pixels)
+        got = tab.evaluate(
+            "([net, all]) => all.map((p) => effcnnDraw.forward(effcnnDraw.nets[net], p).logits)",
+            [number, images.flatten(1).tolist()],
+        )
+        assert torch.allclose(torch.tensor(got), expected, atol=1e-3)
+
+
+def test_a_digit_is_drawn_moved_and_cleared(visit):
+    tab, said, _ = visit("draw.html")
+    tab.click("#draw-clear")
+    tab.wait_for_function("document.getElementById('draw-said').textContent.startsWith('Nothing')")
+    tab.locator("#draw-canvas").scroll_into_view_if_needed()
+    box = tab.locator("#draw-canvas").bounding_box()
+    middle, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
+    tab.mouse.move(middle, top + 0.15 * height)
+    tab.mouse.down()
+    tab.mouse.move(middle, top + 0.85 * height, steps=8)
+    tab.mouse.up()
+    tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 1 (')")
+    tab.click("button[aria-label='a 7']")
+    tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 7 (')")
+    before = tab.inner_text("#draw-table")
+    tab.focus("#draw [data-move='0,1']")
+    tab.keyboard.press("Enter")
+    tab.wait_for_function(
+        "text => document.getElementById('draw-table').innerText !== text", arg=before
+    )
+    assert tab.locator("#draw-maps canvas").count() > 50
+    assert said == []
