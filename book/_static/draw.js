@@ -1,5 +1,5 @@
 // The page "Draw a digit": two nets of 1,560 parameters, computed here. No request, no library.
-(() => {
+document.addEventListener("DOMContentLoaded", () => {
   const source = document.getElementById("draw-data");
   if (!source) return;
   const { nets, samples } = JSON.parse(source.textContent);
@@ -311,4 +311,4 @@
   });
   pixels = Float32Array.from(samples[3]);
   answer();
-})();
+});

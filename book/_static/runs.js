@@ -1,6 +1,7 @@
 // The page "All runs": search and sort its table. Nothing happens on other pages.
-const table = document.getElementById("runs-table");
-if (table) {
+document.addEventListener("DOMContentLoaded", () => {
+  const table = document.getElementById("runs-table");
+  if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const search = document.getElementById("runs-search");
@@ -31,4 +32,4 @@ if (table) {
       body.append(...rows);
     });
   });
-}
+});
