@@ -28,16 +28,15 @@ class DrawADigit(SphinxDirective):
 
     def run(self):
         try:
-            groups = [results.cell(name, results.published()) for name in self.arguments]
-            runs = [analyses.with_weights(group) for group in groups]
-        except (UserError, TypeError) as error:
+            root = results.published() or Path("results")
+            runs = [analyses.with_weights(results.cell(name, root)) for name in self.arguments]
+        except UserError as error:
             LOG.warning("cannot draw: %s", error, location=self.get_location())
             return []
         for run in runs:
             self.env.note_dependency(str(run.folder / "run.json"))
-        return [
-            nodes.raw("", html(runs, Path(self.env.srcdir, "_static", "draw.html")), format="html")
-        ]
+        frame = Path(self.env.srcdir, "_static", "draw.html")
+        return [nodes.raw("", html(runs, frame), format="html")]
 
 
 def html(runs: list[results.Run], frame: Path) -> str:

@@ -3,7 +3,6 @@
 Reading published runs needs no torch; the profiles that train do.
 """
 
-import json
 import math
 import re
 import warnings
@@ -169,29 +168,6 @@ def _train(cell: Cell, root: Path) -> list[results.Run]:
     return found
 
 
-def trained(runs: list[results.Run]) -> results.Run:
-    """The run of a cell that kept its weights, for `effcnn.load`. Raises `UserError`."""
-    return analyses.with_weights(runs)
-
-
-def minutes(name: str) -> str:
-    """How long a chapter takes to run again, by profile, as measured (benchmarks/pages.json)."""
-    root = cells.checkout()
-    file = root / "benchmarks" / "pages.json" if root else None
-    if file is None or not file.is_file():
-        return "its time was not measured yet."
-    stored = json.loads(file.read_text(encoding="utf-8"))
-    took = stored["pages"].get(name)
-    if took is None:
-        return "its time was not measured yet."
-    source = f"benchmarks/pages.py on {stored['machine']['cpu']}, {stored['machine']['date']}"
-    said = [
-        f"{Number(f'{seconds:.0f} s', source)._repr_html_()} with `{profile}`"
-        for profile, seconds in took.items()
-    ]
-    return f"{', '.join(said)} on 2 cores; `full` trains each run that is missing."
-
-
 def analysis(name: str, runs: list[results.Run], profile: str = "published") -> dict:
     """What `effcnn analyse` has found of a cell's net; see `effcnn.analyses`.
 
@@ -271,22 +247,27 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
     rows = []
     for net, group in runs.items():
         row = {"Net": f"`{net}`"}
-        diverged = [run for run in group if run.record["status"] == "diverged"]
-        ours = None if diverged else stats.mean(results.accuracies(group))
-        text = f"diverged {len(diverged)} of {len(group)}" if diverged else ours.text()
-        row["Ours (%)"] = Number(text, origin(group))
+        row["Ours (%)"] = accuracy(group)
         if paper_too:
             theirs = paper.TABLE_3.get(net)
             row["Paper (%)"] = f"{theirs.accuracy:.2f}" if theirs else "–"
             row["Difference"] = "–"
-            if ours and theirs:
-                row["Difference"] = f"{ours.value - theirs.accuracy:+.2f}".replace("-", "−")
+            if theirs and all(run.record["status"] == "finished" for run in group):
+                mean = stats.mean(results.accuracies(group)).value
+                row["Difference"] = f"{mean - theirs.accuracy:+.2f}".replace("-", "−")
             row["Agrees"] = agrees(theirs.accuracy, group) if theirs else "–"
         row["Parameters"] = f"{group[0].record['costs']['params']:,}"
         row["Runs"] = "one\N{NO-BREAK SPACE}run" if len(group) == 1 else str(len(group))
         row["Data"] = group[0].recipe.dataset
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def accuracy(runs: list[results.Run]) -> Number:
+    """The mean test accuracy of a cell with its interval, or how many of its runs diverged."""
+    lost = sum(run.record["status"] == "diverged" for run in runs)
+    mean = None if lost else stats.mean(results.accuracies(runs)).text()
+    return Number(mean or f"diverged {lost} of {len(runs)}", origin(runs))
 
 
 def agrees(theirs: float, runs: list[results.Run]) -> str:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from effcnn import stats, techniques
-from effcnn.chapter import Number, agrees, origin
+from effcnn.chapter import Number, accuracy, agrees, origin
 from effcnn.errors import UserError
 from effcnn.recipe import TITLES
 from effcnn.results import Run, accuracies
@@ -84,10 +84,9 @@ def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
     for row in table.itertuples():
         group, base = runs[row.techniques], runs[BASELINE]
         entry = {"Techniques": _name(row.techniques)}
-        text = row.ours.text() if row.ours else f"diverged {row.diverged} of {row.n}"
         if with_paper:
             entry["Paper (%)"] = number(row.paper)
-        entry["Ours (%)"] = Number(text, origin(group))
+        entry["Ours (%)"] = accuracy(group)
         if with_paper:
             entry["Agrees"] = agrees(row.paper, group)
             entry["Paper's gain"] = number(row.paper_gain, "+")

@@ -41,8 +41,8 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
         rows.append(
             {
                 "Net": f"`{data}-{NETS[data]}`",
-                "Baseline (%)": Number(_text(table.loc[BASELINE]), origin(base)),
-                f"With `{short}` (%)": Number(_text(row), origin(group)),
+                "Baseline (%)": chapter.accuracy(base),
+                f"With `{short}` (%)": chapter.accuracy(group),
                 "Our gain": Number(row.gain.text("+"), source) if row.gain else "–",
                 "Verdict": row.verdict,
                 "Paper's gain": gains.number(row.paper_gain, "+"),
@@ -64,7 +64,3 @@ def answer(short: str, found: Runs, profile: str = "published") -> str:
         text = number._repr_html_() if isinstance(number, Number) else "no number"
         said.append(f"{text} points on {TITLES[data]} ({row['Verdict']})")
     return f"Here {' and '.join(said)}."
-
-
-def _text(row) -> str:
-    return row.ours.text() if row.ours else f"diverged {row.diverged} of {row.n}"

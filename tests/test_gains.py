@@ -67,10 +67,11 @@ def test_single_runs_have_a_gain_but_no_verdict(runs):
 
 def test_a_diverged_run_takes_its_row_out_and_a_diverged_baseline_all(runs, record, tmp_path):
     lost = results.Run(tmp_path, runs["m"][0].recipe, record(None))
-    table = gains.gains({**runs, "m": [lost, *runs["m"][1:]]}, PAPER)
+    shown = {**runs, "m": [lost, *runs["m"][1:]]}
+    table = gains.gains(shown, PAPER)
     assert list(table["diverged"]) == [0, 0, 1, 0]
     assert (table["ours"][2], table["gain"][2], table["verdict"][2]) == (None, None, "diverged")
-    assert repr(gains.shown(table, runs)["Ours (%)"][2]) == "diverged 1 of 3"
+    assert repr(gains.shown(table, shown)["Ours (%)"][2]) == "diverged 1 of 3"
     assert not gains.gains({**runs, "baseline": [lost]})["gain"].any()
     headless = gains.gains({**runs, "baseline": [lost]})
     assert gains.largest(headless) is None

@@ -217,13 +217,13 @@ document.addEventListener("DOMContentLoaded", () => {
       });
       const first = best(chances);
       said.push(`with ${net.title}: ${first} (${(100 * chances[first]).toFixed(0)}%)`);
-      const middle = first;
       let others = 0;
       for (const { down, right, field } of grids[i]) {
         const there = empty ? "" : best(forward(net, shifted(pixels, down, right)).logits);
         field.textContent = there;
-        field.className = !empty && there !== middle ? "draw-other" : "";
-        others += !empty && there !== middle;
+        const differs = !empty && there !== first;
+        field.className = differs ? "draw-other" : "";
+        others += differs;
       }
       const caption = grids[i][0].field.closest("table").caption;
       caption.textContent = `with ${net.title}` + (empty ? "" : `: ${others} of 48 differ`);

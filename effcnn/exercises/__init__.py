@@ -37,3 +37,17 @@ def number(answer: object, expected: float, hint: str, within: float = 0) -> Non
         raise Wrong(f"the answer must be a number, not {type(answer).__name__}") from None
     if not abs(value - expected) <= within:
         raise Wrong(f"{value:g} is not right: {hint}")
+
+
+def numbers(answer: object, names: list[str], low: float, high: float) -> list[float]:
+    """The answer as one number per name, or raise `Wrong` if it is none between these bounds."""
+    try:
+        values = [float(value) for value in (answer if len(names) > 1 else [answer])]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != len(names):
+        raise Wrong(f"answer with {len(names)} number(s): {', '.join(names)}")
+    for name, value in zip(names, values, strict=True):
+        if not low <= value <= high:
+            raise Wrong(f"{value:g} as {name} is not between {low:g} and {high:g}")
+    return values

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from effcnn.exercises import Wrong, checked, number
+from effcnn.exercises import Wrong, checked, number, numbers
 
 
 @checked
@@ -35,9 +35,4 @@ def gap(answer) -> None:
 @checked
 def maximum(answer) -> None:
     """The accuracy of a net with a maximum in place of the mean, in percent."""
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong("answer with one accuracy in percent") from None
-    if not 30 < value <= 100:
-        raise Wrong(f"{value:g} is no accuracy that a net reaches which has learnt; in percent?")
+    numbers(answer, ["accuracy in percent of a net that has learnt"], 30, 100)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from effcnn.exercises import Wrong, checked, number
+from effcnn.exercises import Wrong, checked, number, numbers
 
 
 @checked
@@ -38,9 +38,4 @@ def ece(answer) -> None:
 @checked
 def temperature(answer) -> None:
     """A temperature between 0.5 and 3."""
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong("answer with one number, the temperature") from None
-    if not 0.5 <= value <= 3:
-        raise Wrong(f"{value:g} is outside the range that was asked for, 0.5 to 3")
+    numbers(answer, ["temperature"], 0.5, 3)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from effcnn.exercises import Wrong, checked, number
+from effcnn.exercises import Wrong, checked, number, numbers
 
 
 @checked
@@ -44,9 +44,4 @@ def per_image(answer) -> None:
 @checked
 def intruders(answer) -> None:
     """Shares of the steps with a third class, for two nets."""
-    try:
-        shares = [float(share) for share in answer]
-    except (TypeError, ValueError):
-        raise Wrong("answer with two numbers: plain net, net with mixup") from None
-    if len(shares) != 2 or not all(0 <= share <= 1 for share in shares):
-        raise Wrong("answer with two shares from 0 to 1: plain net, net with mixup")
+    numbers(answer, ["share of the plain net", "share of the net with mixup"], 0, 1)

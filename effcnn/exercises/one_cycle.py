@@ -2,7 +2,7 @@
 
 import math
 
-from effcnn.exercises import Wrong, checked, number
+from effcnn.exercises import Wrong, checked, number, numbers
 from effcnn.techniques.one_cycle import one_cycle
 
 
@@ -40,11 +40,4 @@ def trapezoid(answer) -> None:
 @checked
 def rise_or_fall(answer) -> None:
     """Accuracies of two trainings on the sample, in percent."""
-    try:
-        values = [float(value) for value in answer]
-    except (TypeError, ValueError):
-        raise Wrong("answer with two accuracies: one-cycle, and the fall alone") from None
-    if len(values) != 2:
-        raise Wrong("answer with two accuracies: one-cycle, and the fall alone")
-    if not all(50 < value <= 100 for value in values):
-        raise Wrong(f"accuracies in percent after four epochs should be above 50; got {values}")
+    numbers(answer, ["accuracy of one-cycle in percent", "accuracy of the fall alone"], 50, 100)

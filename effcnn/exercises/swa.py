@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from effcnn.exercises import Wrong, checked, number
+from effcnn.exercises import Wrong, checked, number, numbers
 
 
 @checked
@@ -33,11 +33,6 @@ def circle(answer) -> None:
 @checked
 def seeds(answer) -> None:
     """The accuracy of the mean of two nets from different seeds, in percent."""
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise Wrong("answer with one accuracy in percent") from None
-    if not 0 <= value <= 100:
-        raise Wrong("an accuracy lies between 0 and 100 percent")
+    [value] = numbers(answer, ["accuracy in percent"], 0, 100)
     if value > 90:
         raise Wrong("that is too good for a mean of two trainings; did you average their weights?")
