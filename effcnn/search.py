@@ -1,5 +1,7 @@
 """What a search on held-out training images tried, and what it gave."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from effcnn import stats
@@ -80,4 +82,32 @@ def shown(found: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
                 "Runs": str(row.n),
             }
         )
+    return pd.DataFrame(rows)
+
+
+def ladder(runs: dict[str, list[Run]]) -> pd.DataFrame:
+    """A greedy search in the order given: a step is kept where it is above the last one kept.
+
+    Columns: `cell`, `change` (the fields that differ from the last step kept), `validation` (an
+    Estimate in percent), `step` (points above the last step kept, None for the first) and `kept`.
+    Raises `UserError` where a run diverged.
+    """
+    rows, top, before = [], None, {}
+    for name, group in runs.items():
+        validation, recipe = stats.mean(last(group)), asdict(group[0].recipe)
+        recipe["techniques"] = group[0].recipe.label
+        change = {key: value for key, value in recipe.items() if before.get(key) != value}
+        step = None if top is None else validation.value - top
+        kept = step is None or step > 0
+        rows.append(
+            {
+                "cell": name,
+                "change": {key: value for key, value in change.items() if key != "seed"},
+                "validation": validation,
+                "step": step,
+                "kept": kept,
+            }
+        )
+        if kept:
+            top, before = validation.value, recipe
     return pd.DataFrame(rows)

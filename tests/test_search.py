@@ -11,8 +11,8 @@ from effcnn.recipe import Recipe
 
 @pytest.fixture
 def run(record, tmp_path):
-    def make(accuracies, *, status=98.0, lr=0.05, seed=0):
-        recipe = Recipe.make("mnist", "1.5k-dw", lr=lr, seed=seed, holdout=10_000)
+    def make(accuracies, *, status=98.0, lr=0.05, seed=0, **flags):
+        recipe = Recipe.make("mnist", "1.5k-dw", lr=lr, seed=seed, holdout=10_000, **flags)
         content = record(status)
         content["history"] = [
             {"epoch": number, "validation_accuracy": value}
@@ -55,3 +55,21 @@ def test_runs_without_held_out_images_are_refused(run):
     del bare.record["history"][-1]["validation_accuracy"]
     with pytest.raises(UserError, match="has no validation accuracy"):
         search.last([bare])
+
+
+def test_a_step_of_the_ladder_is_kept_where_it_is_above_the_last_one_kept(run):
+    steps = {
+        "first": [run([98.0])],
+        "blur": [run([98.5], techniques="bp")],
+        "moved": [run([98.4], techniques="bp", augment="shift")],
+        "long": [run([99.0], techniques="bp", epochs=60)],
+        "tie": [run([99.0], techniques="bp", epochs=60, weight_decay=0.0)],
+    }
+    found = search.ladder(steps)
+    assert list(found["kept"]) == [True, True, False, True, False]
+    assert list(found["step"][1:]) == pytest.approx([0.5, -0.1, 0.5, 0.0])
+    assert found["change"][1] == {"techniques": "bp"}
+    assert found["change"][2] == {"augment": "shift"}
+    assert found["change"][3] == {"epochs": 60}  # against "blur", not against "moved"
+    with pytest.raises(UserError, match="diverged"):
+        search.ladder({"lost": [run([98.0], status=None)]})
