@@ -154,4 +154,9 @@ def test_a_digit_is_drawn_moved_and_cleared(visit):
         "text => document.getElementById('draw-table').innerText !== text", arg=before
     )
     assert tab.locator("#draw-maps canvas").count() > 50
+    # The shifted answers follow once the hand rests: an empty canvas has none.
+    differ = "document.getElementById('draw-shifts').innerText.includes('of 48 differ')"
+    tab.wait_for_function(differ)
+    tab.click("#draw-clear")
+    tab.wait_for_function(f"!{differ}")
     assert said == []

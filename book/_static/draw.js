@@ -204,11 +204,11 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
 
+  // Two passes per net: fast enough for every stroke.
   function answer() {
     showDigit();
     const empty = !pixels.some((value) => value > 0);
-    const said = [];
-    nets.forEach((net, i) => {
+    const said = nets.map((net, i) => {
       const chances = softmax(forward(net, pixels).logits);
       chances.forEach((chance, digit) => {
         const { bar, text } = bars[i][digit];
@@ -216,7 +216,18 @@ document.addEventListener("DOMContentLoaded", () => {
         text.textContent = empty ? "" : `${(100 * chance).toFixed(1)}%`;
       });
       const first = best(chances);
-      said.push(`with ${net.title}: ${first} (${(100 * chances[first]).toFixed(0)}%)`);
+      return `with ${net.title}: ${first} (${(100 * chances[first]).toFixed(0)}%)`;
+    });
+    byId("draw-said").textContent = empty
+      ? "Nothing yet: draw a digit, or take one."
+      : `The answer ${said.join("; ")}.`;
+  }
+
+  // 98 passes and a hundred small pictures: when the hand rests.
+  function answerShifted() {
+    const empty = !pixels.some((value) => value > 0);
+    nets.forEach((net, i) => {
+      const first = best(forward(net, pixels).logits);
       let others = 0;
       for (const { down, right, field } of grids[i]) {
         const there = empty ? "" : best(forward(net, shifted(pixels, down, right)).logits);
@@ -228,15 +239,17 @@ document.addEventListener("DOMContentLoaded", () => {
       const caption = grids[i][0].field.closest("table").caption;
       caption.textContent = `with ${net.title}` + (empty ? "" : `: ${others} of 48 differ`);
     });
-    byId("draw-said").textContent = empty
-      ? "Nothing yet: draw a digit, or take one."
-      : `The answer ${said.join("; ")}.`;
     showMaps();
   }
+
+  const PAUSE = 150; // ms without a change
   let waiting = 0;
+  let resting = 0;
   const soon = () => {
     cancelAnimationFrame(waiting);
     waiting = requestAnimationFrame(answer);
+    clearTimeout(resting);
+    resting = setTimeout(answerShifted, PAUSE);
   };
 
   // ---- drawing --------------------------------------------------------------------------------
@@ -311,4 +324,5 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   pixels = Float32Array.from(samples[3]);
   answer();
+  answerShifted();
 });
