@@ -5,6 +5,7 @@ import builtins
 import importlib.util
 import re
 from pathlib import Path
+from unittest.mock import MagicMock
 from zipfile import ZipFile
 
 import nbformat
@@ -49,7 +50,7 @@ def test_an_exercise_is_a_question_and_a_folded_solution_with_a_check(name):
 
 
 def scope(notebook, code):
-    """What `code` needs: the notebook's imports, and `...` for what the page computes."""
+    """What `code` needs: the notebook's imports, and a mock of what the page computes."""
     names, bound = {n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)}, {}
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "setup"]
     for node in ast.parse("\n".join(cell.source for cell in cells)).body:
@@ -57,7 +58,7 @@ def scope(notebook, code):
             node.names = [one for one in node.names if (one.asname or one.name) in names]
             if node.names:
                 exec(compile(ast.Module([node], []), "imports", "exec"), bound)
-    return dict.fromkeys(names - set(vars(builtins)), ...) | bound
+    return {name: MagicMock() for name in names - set(vars(builtins))} | bound
 
 
 @EVERY
