@@ -216,7 +216,7 @@ def test_the_first_code_cell_installs_the_book_where_it_is_missing(monkeypatch, 
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
     assert setup_cell(monkeypatch, tmp_path, installed=True) == []
     clone, install = setup_cell(monkeypatch, tmp_path, installed=False)
-    assert f"--branch {repository['branch']} {repository['url']} {{book}}" in clone
+    assert f"-b {repository['branch']} {repository['url']} {{book}}" in clone
     (tmp_path / "_toc.yml").touch()
     assert setup_cell(monkeypatch, tmp_path / "students", installed=False) == [install]
 
