@@ -130,7 +130,7 @@ CASES = {
         [
             ("8 DW12 TB8 M DW12 DW16 TB12 M DW15 GAP 10", "at most 999"),
             ("4 DW8 M DW12 GAP 10", "at least 20"),
-            ("6 DW6 DW6 DW6 DW6 DW6 M DW6 DW6 GAP 10", "407,045 are allowed"),
+            ("6 DW6 DW6 DW6 DW6 DW6 M DW6 DW6 GAP 10", "at most 407,045"),
             ("", "cannot build it"),
         ],
     ),

@@ -66,8 +66,8 @@ def within_budgets(answer: str, *, parameters: int, macs: int, pixels: int) -> N
     found = {
         "parameters": (measure.count_parameters(net), parameters, "at most"),
         "MACs": (measure.macs(net, (1, 28, 28)), macs, "at most"),
-        "pixels": (rows[gap - 1].receptive_field, pixels, "at least"),
+        "pixels of receptive field": (rows[gap - 1].receptive_field, pixels, "at least"),
     }
     for name, (value, limit, which) in found.items():
         if (value > limit) if which == "at most" else (value < limit):
-            raise Wrong(f"it has {value:,} {name}; {which} {limit:,} are allowed")
+            raise Wrong(f"it has {value:,} {name}; it must have {which} {limit:,}")
