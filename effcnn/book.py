@@ -33,7 +33,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
     Raises: UserError for a missing notebook, an unknown parameter or a value of another type
         (before anything runs), and where a cell fails (the copy then shows the error).
     """
-    _need_tools()
+    need_tools()
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -59,7 +59,7 @@ def run_notebook(source: Path, output: Path, parameters: dict[str, object]) -> N
                 values,
                 kernel_name="python3",
                 cwd=str(root),
-                config=_kernel_config(sockets),
+                config=kernel_config(sockets),
             )
     except PapermillExecutionError as error:
         reason = (str(error.evalue).strip().splitlines() or [""])[0]
@@ -115,7 +115,7 @@ def make(profile: str = "published", *, force: bool = False) -> Path:
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    _need_tools()
+    need_tools()
     root = checkout()
     if root is None:
         raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
@@ -150,7 +150,7 @@ def _render(root: Path) -> Path:
     return root / "_build" / "html" / "index.html"
 
 
-def _kernel_config(folder: str):
+def kernel_config(folder: str):
     """Talk to the kernel by files where the system can: TCP is open to other users.
 
     They lie in a folder of their own: in the working folder two chapters that are executed at once
@@ -163,7 +163,7 @@ def _kernel_config(folder: str):
     return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
-def _need_tools() -> None:
+def need_tools() -> None:
     """The book's tools are an extra: say so in one line where they are missing."""
     try:
         with warnings.catch_warnings():

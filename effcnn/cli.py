@@ -109,6 +109,12 @@ def parser() -> argparse.ArgumentParser:
         help="profile quick, say; may be repeated",
     )
 
+    sub = command("course", commands.course, "write the students' notebooks, and zips to hand out")
+    sub.add_argument("--output", type=_folder, help="folder (default: _course/ in the checkout)")
+    sub.add_argument(
+        "--check", action="store_true", help="run the students' notebooks from their zip: minutes"
+    )
+
     sub = command("book", commands.book, "execute all notebooks and render the book")
     sub.add_argument("--profile", default="published", help="published, quick or full")
     sub.add_argument("--force", action="store_true", help="execute again what has not changed")
@@ -170,7 +176,7 @@ def _float(text: str) -> float:
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
     *("train", "sweep", "reproduce", "results", "evaluate", "analyse", "compare", "models"),
-    *("techniques", "run-notebook", "book"),
+    *("techniques", "run-notebook", "course", "book"),
 )
 
 

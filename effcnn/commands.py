@@ -282,6 +282,17 @@ def run_notebook(args: Namespace) -> int:
     return 0
 
 
+def course(args: Namespace) -> int:
+    from effcnn import course
+
+    zips = course.make(args.output)
+    if args.check:
+        course.check(zips[0])
+    for path in zips:
+        print(f"{path} ({path.stat().st_size / 1e6:.0f} MB)")
+    return 0
+
+
 def book(args: Namespace) -> int:
     from effcnn import book
 

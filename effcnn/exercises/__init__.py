@@ -17,13 +17,19 @@ class Wrong(AssertionError):
 
 
 def checked(function: Callable) -> Callable:
-    """Let a check print "Right", and say what to do where nothing was answered yet."""
+    """Let a check print "Right", and refuse what was not answered yet or cannot be tried."""
 
     @wraps(function)
     def check(answer) -> None:
-        if answer is ...:
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        if any(part is ... for part in parts):
             raise Wrong("no answer yet: put it in place of the three dots")
-        function(answer)
+        try:
+            function(answer)
+        except Wrong:
+            raise
+        except Exception as error:  # an answer may be anything, and a student's code raise anything
+            raise Wrong(f"it cannot be tried: {type(error).__name__}: {error}") from error
         print("Right.")
 
     return check

@@ -46,6 +46,17 @@ def function(answer) -> None:
 @checked
 def design(answer) -> None:
     """A layer string within three budgets."""
+    within_budgets(answer, parameters=2_000, macs=500_000, pixels=24)
+
+
+def within_budgets(answer: str, *, parameters: int, macs: int, pixels: int) -> None:
+    """Raise `Wrong` unless this net for 28x28 pixels keeps to the budgets.
+
+    Args:
+        answer: layers, in the notation of `effcnn.models`.
+        parameters, macs: at most so many.
+        pixels: of the receptive field before GAP, per side: at least so many.
+    """
     try:
         net = models.from_layers(answer, channels=1, bias=False)
     except (UserError, AttributeError) as error:
@@ -53,10 +64,10 @@ def design(answer) -> None:
     rows = measure.ledger(net, (1, 28, 28))
     gap = next(i for i, row in enumerate(rows) if row.kind == "AdaptiveAvgPool2d")
     found = {
-        "parameters": (measure.count_parameters(net), 2_000, "at most"),
-        "MACs": (measure.macs(net, (1, 28, 28)), 500_000, "at most"),
-        "pixels": (rows[gap - 1].receptive_field, 24, "at least"),
+        "parameters": (measure.count_parameters(net), parameters, "at most"),
+        "MACs": (measure.macs(net, (1, 28, 28)), macs, "at most"),
+        "pixels of receptive field": (rows[gap - 1].receptive_field, pixels, "at least"),
     }
     for name, (value, limit, which) in found.items():
         if (value > limit) if which == "at most" else (value < limit):
-            raise Wrong(f"it has {value:,} {name}; {which} {limit:,} are allowed")
+            raise Wrong(f"it has {value:,} {name}; it must have {which} {limit:,}")

@@ -5,7 +5,7 @@ import torch
 from effcnn.exercises import Wrong, checked, number
 
 
-def _share(size: int, length: int) -> float:
+def share(size: int, length: int) -> float:
     """Expected share of an image of this size that cutout hides, by counting."""
     rows = [
         sum(0 <= row < size for row in range(centre - length // 2, centre - length // 2 + length))
@@ -23,7 +23,7 @@ def one_pixel(answer) -> None:
 @checked
 def as_strong(answer) -> None:
     """The length on 32x32 pixels that hides the share of 10 on 28x28."""
-    best = min(range(1, 33), key=lambda length: abs(_share(32, length) - _share(28, 10)))
+    best = min(range(1, 33), key=lambda length: abs(share(32, length) - share(28, 10)))
     number(answer, best, "compare expected shares, not lengths")
 
 

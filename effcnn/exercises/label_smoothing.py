@@ -26,7 +26,7 @@ def ece(answer) -> None:
         ([0.95, 0.95], [1, 0], 45.0, "one bin: 95% sure, 50% right"),
         ([0.95, 0.55], [1, 0], 30.0, "two bins of one answer each: 5 and 55 points off"),
         ([0.95, 0.95, 0.95, 0.15], [1, 1, 1, 1], 25.0, "weigh each bin by its answers"),
-        ([0.9, 0.81], [1, 1], 14.5, "0.9 lies on an edge: it belongs to the bin below"),
+        ([0.9, 0.81], [1, 0], 35.5, "0.9 lies on an edge: it belongs to the bin below"),
         ([0.5, 0.41], [1, 0], 4.5, "distances within a bin cancel: means first"),
     )
     for confidence, right, expected, hint in cases:
