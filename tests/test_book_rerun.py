@@ -32,22 +32,16 @@ def source(book):
 
 
 @pytest.fixture
-def site(source, tmp_path):
+def site(source, book, render):
     """Render the page `one` with this text; returns its HTML, the warnings and the folder."""
-    from sphinx.application import Sphinx
 
-    def build(text: str, **options) -> tuple[str, str]:
-        folder, out = tmp_path / "book" / "book", tmp_path / "html"
-        folder.mkdir()
-        (folder / "one.md").write_text(f"# Page\n\n{text}\n")
-        names = ["myst_parser", "sphinx_design", "effcnn.book_extension", "effcnn.book_rerun"]
-        config = {"extensions": names, "root_doc": "one", "html_theme": "pydata_sphinx_theme"}
-        config["html_theme_options"] = options
-        log = tmp_path / "warnings"
-        with log.open("w") as warning:
-            places = (folder, None, out, tmp_path / "doctrees")
-            Sphinx(*places, "html", config, status=None, warning=warning).build()
-        return (out / "one.html").read_text(), log.read_text(), out
+    def build(text: str, **options):
+        (book / "book").mkdir()
+        (book / "book" / "one.md").write_text(f"# Page\n\n{text}\n")
+        names = ("sphinx_design", "effcnn.book_extension", "effcnn.book_rerun")
+        theme = {"html_theme": "pydata_sphinx_theme", "html_theme_options": options}
+        out, warnings = render(book / "book", *names, root_doc="one", **theme)
+        return (out / "one.html").read_text(), warnings, out
 
     return build
 
