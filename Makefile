@@ -9,13 +9,17 @@ PROFILE ?= published
 READY := .venv/.installed
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help book course test lint clean
+.PHONY: help book pdf course test lint clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
 
 book: $(READY)  ## execute every notebook and render the book
 	.venv/bin/python -m effcnn book --profile $(PROFILE)
+
+pdf: $(READY)  ## print the whole book into one PDF; it wants Chromium
+	$(PIP) -e '.[site]'
+	.venv/bin/python -m effcnn book --pdf --profile $(PROFILE)
 
 course: $(READY)  ## write the students' notebooks, and zips to hand out
 	.venv/bin/python -m effcnn course

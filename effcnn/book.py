@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from effcnn import book_pdf
 from effcnn.cells import checkout
 from effcnn.chapter import PROFILES
 from effcnn.errors import UserError, unknown
@@ -103,19 +104,23 @@ def check_parameters(source: Path, parameters: dict[str, object]) -> dict[str, o
     return values
 
 
-def make(profile: str = "published", *, force: bool = False) -> Path:
+def make(profile: str = "published", *, force: bool = False, pdf: bool = False) -> Path:
     """Execute every chapter whose inputs have changed, and render the book strictly.
 
     Args:
         profile: published, quick or full; see `effcnn.chapter.runs`.
         force: execute every chapter.
+        pdf: print all of it into one PDF, in place of the site.
 
-    Returns: the page to open.
-    Raises: UserError outside a checkout, where a chapter fails, and on any warning of the build.
+    Returns: the page, or the PDF, to open.
+    Raises: UserError outside a checkout, where a chapter fails, on any warning of the build, and
+        without a browser that prints.
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
     need_tools()
+    if pdf:
+        book_pdf.need()
     root = checkout()
     if root is None:
         raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
@@ -133,21 +138,36 @@ def make(profile: str = "published", *, force: bool = False) -> Path:
         content = json.loads(output.read_text(encoding="utf-8"))
         content["metadata"]["effcnn"]["stamp"] = stamp
         output.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    return _render(root)
+    return _render_pdf(root) if pdf else _render(root)
 
 
 def _render(root: Path) -> Path:
-    """Jupyter Book with every warning an error. Returns the page to open."""
+    """The site. Returns the page to open."""
     # What an earlier build left behind would show in the pages: the same sources, other bytes.
     shutil.rmtree(root / "_build", ignore_errors=True)
+    return _sphinx(root, root, "html")
+
+
+def _render_pdf(root: Path) -> Path:
+    """The PDF, beside a site that is there. Returns its path."""
+    folder, output = root / "_build" / "pdf", root / "_build" / "effcnn.pdf"
+    shutil.rmtree(folder, ignore_errors=True)
+    page = _sphinx(root, folder, "singlehtml")
+    print("printing", flush=True)
+    book_pdf.make(page, root / "book" / "print.css", output)
+    return output
+
+
+def _sphinx(root: Path, into: Path, builder: str) -> Path:
+    """Jupyter Book with every warning an error. Returns the first page."""
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     # Jupyter Book looks for a relative --toc inside the book's folder.
-    command += ["build", str(root / "book"), "--path-output", str(root), "--all", "--quiet"]
+    command += ["build", str(root / "book"), "--path-output", str(into), "--all", "--quiet"]
     command += ["--config", str(root / "_config.yml"), "--toc", str(root / "_toc.yml")]
-    done = subprocess.run([*command, "-W", "-n", "--keep-going"], cwd=root)
-    if done.returncode:
+    command += ["--builder", builder, "-W", "-n", "--keep-going"]
+    if subprocess.run(command, cwd=root).returncode:
         raise UserError("the book has warnings or errors; they are printed above")
-    return root / "_build" / "html" / "index.html"
+    return into / "_build" / builder / "index.html"
 
 
 def kernel_config(folder: str):

@@ -153,7 +153,15 @@ def _copy_mathjax(app, error: Exception | None) -> None:
         copy_asset(str(source / item), str(into))
 
 
+def _single_page(app) -> None:
+    """For the PDF: sphinx-exercise names its writers for `singlehtml`, which hides all others."""
+    writers = app.registry.translation_handlers
+    if "singlehtml" in writers:
+        writers["singlehtml"] = {**writers.get("html", {}), **writers["singlehtml"]}
+
+
 def setup(app) -> dict:
+    app.connect("builder-inited", _single_page)
     app.add_role("run", RunRole())
     app.add_role("paper", PaperRole())
     app.add_role("bench", BenchRole())

@@ -35,7 +35,8 @@ def html(folder: Path) -> str:
         f'<th scope="col"{_class(head)}><button type="button">{head}</button></th>'
         for head in HEADS
     )
-    return f"""<div class="all-runs">
+    paper = f"On the book's site a table stands here, to search and sort, of all {len(frame)} runs."
+    return f"""<div class="all-runs" data-print="{paper}">
 <p><label for="runs-search">Search the runs</label>
 <input type="search" id="runs-search" placeholder="cifar10 bp seed0" autocomplete="off">
 <output id="runs-count" for="runs-search">{len(frame)} runs</output>

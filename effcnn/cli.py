@@ -118,6 +118,9 @@ def parser() -> argparse.ArgumentParser:
     sub = command("book", commands.book, "execute all notebooks and render the book")
     sub.add_argument("--profile", default="published", help="published, quick or full")
     sub.add_argument("--force", action="store_true", help="execute again what has not changed")
+    sub.add_argument(
+        "--pdf", action="store_true", help="one PDF in place of the site; Chromium prints it"
+    )
     return top
 
 

@@ -296,5 +296,5 @@ def course(args: Namespace) -> int:
 def book(args: Namespace) -> int:
     from effcnn import book
 
-    print(f"open {book.make(args.profile, force=args.force)}")
+    print(f"open {book.make(args.profile, force=args.force, pdf=args.pdf)}")
     return 0

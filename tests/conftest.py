@@ -122,3 +122,21 @@ def registry():
     yield
     for short in set(techniques.SPECS) - known:
         del techniques.SPECS[short], techniques._CLASSES[short]
+
+
+@pytest.fixture
+def render(tmp_path):
+    """Make HTML of a folder of MyST pages; returns the folder of the HTML and the warnings."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    def make(source, *extensions: str, **config):
+        out, log = tmp_path / "html", tmp_path / "warnings"
+        config["extensions"] = ["myst_parser", *extensions]
+        # Without a namespace of its own a build would warn of the nodes of the one before.
+        with docutils_namespace(), log.open("w") as warning:
+            places = (source, None, out, tmp_path / "doctrees")
+            Sphinx(*places, "html", config, status=None, warning=warning).build()
+        return out, log.read_text()
+
+    return make

@@ -129,29 +129,15 @@ def test_a_chapter_is_stale_when_what_it_depends_on_changes(tmp_path):
 
 
 @pytest.fixture
-def site(book_of_runs, tmp_path):
+def site(book_of_runs, tmp_path, render):
     """Render one page of MyST with the extension; returns its HTML and the warnings."""
-    from sphinx.application import Sphinx
 
     def build(text: str) -> tuple[str, str]:
-        source, out = tmp_path / "source", tmp_path / "html"
+        source = tmp_path / "source"
         source.mkdir()
         (source / "index.md").write_text(f"# Page\n\n{text}\n")
-        log = tmp_path / "warnings"
-        extensions = ["myst_parser", "effcnn.book_extension"]
-        with log.open("w") as warning:
-            app = Sphinx(
-                source,
-                None,
-                out,
-                tmp_path / "doctrees",
-                "html",
-                {"extensions": extensions},
-                status=None,
-                warning=warning,
-            )
-            app.build()
-        return (out / "index.html").read_text(), log.read_text()
+        out, warnings = render(source, "effcnn.book_extension")
+        return (out / "index.html").read_text(), warnings
 
     return build
 

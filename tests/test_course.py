@@ -213,10 +213,10 @@ def setup_cell(monkeypatch, folder, installed):
 
 def test_the_first_code_cell_installs_the_book_where_it_is_missing(monkeypatch, tmp_path):
     (tmp_path / "students").mkdir()
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert setup_cell(monkeypatch, tmp_path, installed=True) == []
     clone, install = setup_cell(monkeypatch, tmp_path, installed=False)
-    assert f"-b {repository['branch']} {repository['url']} {{book}}" in clone
+    assert f"{cited['repository-code']} {{book}}" in clone
     (tmp_path / "_toc.yml").touch()
     assert setup_cell(monkeypatch, tmp_path / "students", installed=False) == [install]
 

@@ -174,3 +174,10 @@ def test_own_technique_of_the_guide_trains(registry, tmp_path, monkeypatch, caps
     exec(compile(example, "CONTRIBUTING.md", "exec"), {"__name__": "guide"})
     assert 0 <= float(capsys.readouterr().out) <= 100
     assert list(tmp_path.glob("runs/mnist-sample/1.5k-dw/*/seed0-*/run.json"))
+
+
+def test_the_glossary_names_every_technique():
+    from effcnn.techniques import SPECS
+
+    lines = re.findall(r"^\| `(\w+)` \| \{term\}", read("book/glossary.md"), re.M)
+    assert sorted(lines) == sorted(SPECS)

@@ -1,0 +1,104 @@
+"""The box that says how to rerun a page: nothing is typed there, and nothing may be missing."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from effcnn import book_rerun
+from effcnn.errors import UserError
+
+PARAMETERS = """profile: str = "published"  # published | quick
+seeds: str = "0-1"  # of the trainings
+"""
+TIMES = {"one": {"published": 12.4, "quick": 31.6}}
+
+
+@pytest.fixture
+def source(book):
+    """The notebook of the page `one`, and the time that it took."""
+    path = book / "notebooks" / "one.ipynb"
+    path.parent.mkdir()
+    kernel = {"name": "python3", "display_name": "Python", "language": "python"}
+    cell = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    nbformat.write(new_notebook(cells=[cell], metadata={"kernelspec": kernel}), path)
+    measured = {"machine": {"cpu": "some CPU", "date": "2026-01-31"}, "pages": TIMES}
+    (book / "benchmarks").mkdir()
+    (book / "benchmarks" / "pages.json").write_text(json.dumps(measured))
+    return path
+
+
+@pytest.fixture
+def site(source, book, render):
+    """Render the page `one` with this text; returns its HTML, the warnings and the folder."""
+
+    def build(text: str, **options):
+        (book / "book").mkdir()
+        (book / "book" / "one.md").write_text(f"# Page\n\n{text}\n")
+        names = ("sphinx_design", "effcnn.book_extension", "effcnn.book_rerun")
+        theme = {"html_theme": "pydata_sphinx_theme", "html_theme_options": options}
+        out, warnings = render(book / "book", *names, root_doc="one", **theme)
+        return (out / "one.html").read_text(), warnings, out
+
+    return build
+
+
+@pytest.mark.filterwarnings("default")
+def test_times_command_parameters_and_download(site, source):
+    html, warnings, out = site("```{rerun}\n:with: seeds '0, 3'\nSpecial here.\n```")
+    assert warnings == ""
+    text = re.sub(r"<[^>]+>", "", html).replace("&quot;", '"').replace("&#39;", "'")
+    assert "Special here." in text
+    for command in ("papermill", "effcnn run-notebook"):
+        assert f"{command} notebooks/one.ipynb out.ipynb -p seeds '0, 3'" in text
+    assert ">12</span>" in html
+    assert ">32</span>" in html
+    assert "benchmarks/pages.py on some CPU, 2026-01-31" in html
+    for name, default, meaning in (
+        ("profile", '"published"', "published | quick"),
+        ("seeds", '"0-1"', "of the trainings"),
+    ):
+        assert re.search(rf"{name}\s+{re.escape(default)}\s+{re.escape(meaning)}", text)
+    link = re.search(r'href="(_downloads/[^"]+/one\.ipynb)"', html)[1]
+    assert (out / link).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("box", "says"),
+    [
+        ("```{rerun}\n:with: seed 0-4\n```", "unknown parameter.*did you mean 'seeds'"),
+        ("```{rerun}\n:with: seeds\n```", "not pairs of name and value"),
+        ("```{rerun}\n:with: profile fast\n```", "unknown profile 'fast'"),
+        ("```{rerun}\n:with: profile 'quick\n```", "No closing quotation"),
+    ],
+)
+def test_a_command_that_would_fail_is_a_warning(site, box, says):
+    html, warnings, _ = site(box)
+    assert re.search(f"cannot say how to rerun: .*{says}", warnings)
+    assert "papermill" not in html
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_page_that_was_never_timed_is_a_warning(site, book):
+    (book / "benchmarks" / "pages.json").write_text(
+        json.dumps({"machine": {"cpu": "some CPU", "date": "2026-01-31"}, "pages": {}})
+    )
+    _, warnings, _ = site("```{rerun}\n```")
+    assert warnings.count("no number for 'pages:pages.one.") == 2
+
+
+def test_a_page_without_notebook_is_told(book):
+    with pytest.raises(UserError, match=r"no notebook two\.ipynb"):
+        book_rerun.markdown(book / "notebooks" / "two.ipynb", {})
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/some/where"])
+def test_buttons_are_there_when_there_is_a_repository(url):
+    options = {"repository_url": url, "launch_buttons": {"colab_url": "https://colab"}}
+    book_rerun._buttons(None, SimpleNamespace(html_theme_options=options))
+    assert options.get("use_repository_button", False) == bool(url)
+    assert ("launch_buttons" in options) == bool(url)
