@@ -9,13 +9,17 @@ PROFILE ?= published
 READY := .venv/.installed
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help book test lint clean
+.PHONY: help book slides test lint clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
 
 book: $(READY)  ## execute every notebook and render the book
 	.venv/bin/python -m effcnn book --profile $(PROFILE)
+
+slides: book  ## make a deck of slides of every part, HTML and PDF; it needs Chromium
+	$(PIP) playwright
+	.venv/bin/python -m effcnn slides --pdf
 
 test: $(READY)  ## run the tests
 	.venv/bin/python -m pytest
@@ -25,7 +29,7 @@ lint: $(READY)  ## check style and format
 	.venv/bin/python -m ruff format --check
 
 clean:  ## remove what was built, but not .venv, data or runs
-	rm -rf _build book/*.ipynb .pytest_cache .ruff_cache
+	rm -rf _build _slides book/*.ipynb .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

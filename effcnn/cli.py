@@ -112,6 +112,12 @@ def parser() -> argparse.ArgumentParser:
     sub = command("book", commands.book, "execute all notebooks and render the book")
     sub.add_argument("--profile", default="published", help="published, quick or full")
     sub.add_argument("--force", action="store_true", help="execute again what has not changed")
+
+    sub = command("slides", commands.slides, "make decks of slides of the rendered book")
+    sub.add_argument("--pdf", action="store_true", help="as PDF too, which needs Chromium")
+    sub.add_argument(
+        "--output", type=_folder, metavar="DIR", help="where they go (default: _slides/)"
+    )
     return top
 
 
@@ -170,7 +176,7 @@ def _float(text: str) -> float:
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
     *("train", "sweep", "reproduce", "results", "evaluate", "analyse", "compare", "models"),
-    *("techniques", "run-notebook", "book"),
+    *("techniques", "run-notebook", "book", "slides"),
 )
 
 
