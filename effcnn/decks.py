@@ -135,6 +135,8 @@ def _way(root: Path, output: Path) -> str:
 
 def _clear(output: Path) -> None:
     """Remove the decks that are there, and nothing else."""
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; name a folder")
     if output.is_dir() and any(output.iterdir()) and not (output / "slides.css").is_file():
         raise UserError(f"{output} holds other things; name a folder that is new or empty")
     if output.is_dir():

@@ -134,11 +134,12 @@ def _cut(paragraph: Tag, limit: int = SENTENCES, *, last=False, whole=False) -> 
     chosen: list[list] = []
     for sentence in reversed(ended) if last else ended:
         chosen.append(sentence)
-        if len(chosen) > 1 and sum(len(p.get_text()) for s in chosen for p in s) > limit:
+        length = sum(len(p.get_text()) for s in chosen for p in s) + len(chosen) - 1  # with spaces
+        if len(chosen) > 1 and length > limit:
             chosen.pop()
             break
     kept = copy(paragraph)
     kept.clear()
-    for sentence in reversed(chosen) if last else chosen:
-        kept.extend([*sentence, NavigableString(" ")])
+    for number, sentence in enumerate(reversed(chosen) if last else chosen):
+        kept.extend([NavigableString(" "), *sentence] if number else sentence)
     return kept

@@ -1,12 +1,13 @@
 """The slides of a rendered page: what of it is shown, and what goes into the speaker's notes.
 
-Nothing is marked by hand. A figure, a table, an equation, a piece of code, a list and an exercise
-are a slide each, under the heading of their section. Of the prose beside it the slide has the
-first sentences of a paragraph, and the notes have all of it. What the page folds stays folded.
+A figure, a table, an equation, a piece of code, a list and an exercise are a slide each, under the
+heading of their section. Of the prose beside it the slide has the first sentences of a paragraph,
+and the notes have all of it. Nothing needs a mark. What the page folds is left out, and so is a
+cell with the tag `no-slide`, or what stands in a `:::{container} no-slide`.
 """
 
 from dataclasses import dataclass, field
-from urllib.parse import urljoin
+from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
@@ -16,9 +17,11 @@ from effcnn.errors import UserError
 # Sections that a lecture leaves out, and those that teach code.
 LEFT_OUT = ("Prerequisites", "References", "Further reading")
 TEACHING = ("The problem", "The idea", "Idea", "The code", "Code")
-# What the page folds, what only works there, and of a solution all but its text and its code.
+# What the page folds, what only works there, what an author has marked, and of a solution all but
+# its text and its code.
 UNSEEN = (
-    "a.headerlink, .section-number, script, details.hide, .draw, "
+    "a.headerlink, .section-number, script, details.hide, .draw, .no-slide, .tag_no-slide, "
+    ".tag_parameters, .tag_injected-parameters, "
     ".solution .tag_check, .solution .output:not(.stream)"
 )
 ANSWER = 420  # characters: the question and the answer at the head of a page
@@ -79,7 +82,9 @@ def pick(text: str, page: str, book: str = "") -> list[Slide]:
             raise UserError(f"{page}: the image {image['src']} is not one of the book's own")
         image["src"] = image["src"].removeprefix("_")
     for link in article.find_all("a", href=True):
-        link["href"] = urljoin(book + page, link["href"])
+        if not urlsplit(link["href"]).scheme:
+            here = book + page if link["href"].startswith("#") else book
+            link["href"] = here + link["href"]
     return _section(top, book + page)
 
 
