@@ -6,6 +6,7 @@ and the notes have all of it. Nothing needs a mark. What the page folds is left 
 cell with the tag `no-slide`, or what stands in a `:::{container} no-slide`.
 """
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ UNSEEN = (
     ".tag_parameters, .tag_injected-parameters, "
     ".solution .tag_check, .solution .output:not(.stream)"
 )
+# What such a sentence speaks of comes next.
+HERE = re.compile(r"\bhere (is|are)\b", re.IGNORECASE)
 ANSWER = 420  # characters: the question and the answer at the head of a page
 PARAGRAPHS, PROSE = 3, 360  # of a slide without anything else: at most, and characters
 
@@ -158,7 +161,8 @@ def _comments(block: Block, rest: list[Block]) -> bool:
     paragraph, ahead = rest[0].element, rest[1:2]
     if paragraph.get_text()[:1].islower():  # it goes on with the sentence that an equation ends
         return True
-    if parts.leads(paragraph) or (ahead and ahead[0].kind in ("code", "output")):
+    code = [one.kind in ("code", "output") for one in (block, *ahead)]
+    if parts.leads(paragraph) or HERE.search(paragraph.get_text()) or code == [True, True]:
         return False
     links = {link["href"].partition("#")[2] for link in paragraph.find_all("a", href=True)}
     names = {each.get("id") for b in ahead for each in [b.element, *b.element.find_all(id=True)]}

@@ -119,6 +119,15 @@ def test_a_figure_has_what_follows_as_its_headline():
     assert plain(second.body).startswith("See Fig. 2.2")
 
 
+def test_a_sentence_between_two_pieces_of_code_leads_to_the_second():
+    code = cell("x = 1")
+    for text in ("It is one.", "Here is another."):
+        first, second = one(code, f"<p>{text}</p>", code, heading="The code")
+        assert (len(first.body), plain(second.body[:1])) == (1, text)
+    first, second = one(FIGURE, "<p>To see it, here is another.</p>", FIGURE)
+    assert (len(first.body), len(second.body)) == (1, 2)
+
+
 def test_prose_without_a_block_has_a_slide_of_its_own():
     found = one(*(f"<p>Thought {number}.</p>" for number in range(4)))
     assert [slide.kind for slide in found] == ["text", "text"]
