@@ -51,8 +51,9 @@ def print_pdf(url: str, output: Path, ready: str = "true") -> Path:
             # No sandbox: the pages are our own, and in many containers it cannot be had.
             browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
             page = browser.new_page()
+            page.set_default_timeout(1000 * SECONDS)
             page.goto(url)
-            page.wait_for_function(ready, timeout=1000 * SECONDS)
+            page.wait_for_function(ready)
             # The page's own size; with tags, so that a screen reader can read it.
             page.pdf(path=part, prefer_css_page_size=True, print_background=True, tagged=True)
         part.replace(output)

@@ -57,11 +57,13 @@ def make(output: Path | None = None, *, pdf: bool = False) -> Path:
     output = root / OUTPUT if output is None else output.resolve()
     made = read(root, output)
     _clear(output)
-    write(made, root, output, pdf=pdf)
+    write(made, root, output)
     for deck in made if pdf else []:
         print(f"{deck.name}.pdf", flush=True)
         address = (output / f"{deck.name}.html").as_uri()
         browser.print_pdf(f"{address}?print-pdf", output / f"{deck.name}.pdf", PRINTABLE)
+    if pdf:
+        _list(made, root, output, pdf=True)
     return output / "index.html"
 
 
@@ -81,31 +83,39 @@ def read(root: Path, output: Path) -> list[Deck]:
     return decks
 
 
-def write(decks: list[Deck], root: Path, output: Path, *, pdf: bool) -> None:
+def write(decks: list[Deck], root: Path, output: Path) -> None:
     """The decks as HTML, the page that lists them, and all that they need."""
-    import jinja2
-    import yaml
-
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    loader = jinja2.FileSystemLoader(root / "slides")
-    templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     site = root / "_build" / "html"
     output.mkdir(parents=True)
     for name in OURS:
         _copy(root / "slides" / name, output / name)
     for name, own in OF_THE_SITE.items():
         _copy(site / name, output / own)
-    shared = {"title": config["title"], "author": config["author"], "pdf": pdf}
     for deck in decks:
         print(f"{deck.name}.html: {deck.count} slides", flush=True)
-        text = templates.get_template("deck.html").render(vars(deck), **shared)
+        text = _filled(root, "deck.html", deck=deck)
         for image in sorted(set(re.findall(r'src="(images/[^"]+)"', text))):
             _copy(site / f"_{image}", output / image)
         (output / f"{deck.name}.html").write_text(text, encoding="utf-8")
-    index = templates.get_template("index.html").render(
-        decks=decks, book=_way(root, output), **shared
-    )
-    (output / "index.html").write_text(index, encoding="utf-8")
+    _list(decks, root, output, pdf=False)
+
+
+def _list(decks: list[Deck], root: Path, output: Path, *, pdf: bool) -> None:
+    """The page that lists the decks."""
+    text = _filled(root, "index.html", decks=decks, book=_way(root, output), pdf=pdf)
+    (output / "index.html").write_text(text, encoding="utf-8")
+
+
+def _filled(root: Path, template: str, **values: object) -> str:
+    """A template of slides/ with values, and with the book's own title and author."""
+    import jinja2
+    import yaml
+
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    loader = jinja2.FileSystemLoader(root / "slides")
+    templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    shown = {"title": config["title"], "author": config["author"]}
+    return templates.get_template(template).render(**shown, **values)
 
 
 def _names(entries: list[dict]):

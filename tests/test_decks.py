@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,27 @@ def test_a_browser_is_found_or_asked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"CHROMIUM is .*none, which is no program"):
         browser.find()
+
+
+def test_without_playwright_the_decks_are_made_and_no_pdf_is_listed(book, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
+    assert main(["slides", "--pdf"]) == 2
+    assert re.fullmatch(
+        r"effcnn: a PDF needs Playwright; .*pip install.*\n", capsys.readouterr().err
+    )
+    assert (book / "_slides" / "the-nets-more.html").is_file()
+    assert ".pdf" not in (book / "_slides" / "index.html").read_text()
+
+
+def test_the_list_has_the_pdfs_that_were_made(book, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        browser, "print_pdf", lambda url, output, ready: asked.append((url, output))
+    )
+    folder = decks.make(pdf=True).parent
+    deck = folder / "the-nets-more"
+    assert asked == [(f"file://{deck}.html?print-pdf", Path(f"{deck}.pdf"))]
+    assert 'href="the-nets-more.pdf"' in (folder / "index.html").read_text()
 
 
 def test_reveal_is_what_npm_has():
