@@ -144,7 +144,7 @@ def _slides(blocks: list[Block], like: Slide) -> list[Slide]:
         elif block.kind == "solution" and made:
             made[-1].notes += block.pieces
         elif block.kind not in ("solution", "unseen"):
-            after = rest.pop(0).element if _comments(block, rest) else None
+            after = rest.pop(0).element if _comments(block, rest, bool(before)) else None
             if len(before) > 2:
                 made += _prose(before[:-1], like)
                 before = before[-1:]
@@ -154,8 +154,11 @@ def _slides(blocks: list[Block], like: Slide) -> list[Slide]:
     return made + _prose(before, like)
 
 
-def _comments(block: Block, rest: list[Block]) -> bool:
-    """Whether the next block is a paragraph on this one, and not one that leads to the next."""
+def _comments(block: Block, rest: list[Block], led: bool) -> bool:
+    """Whether the next block is a paragraph on this one, and not one that leads to the next.
+
+    Between two figures it is taken for what leads to the second, if one has `led` to the first.
+    """
     if block.kind in ("list", "exercise") or not rest or rest[0].kind != "prose":
         return False
     paragraph, ahead = rest[0].element, rest[1:2]
@@ -163,6 +166,10 @@ def _comments(block: Block, rest: list[Block]) -> bool:
         return True
     code = [one.kind in ("code", "output") for one in (block, *ahead)]
     if parts.leads(paragraph) or HERE.search(paragraph.get_text()) or code == [True, True]:
+        return False
+    if getattr(paragraph.contents[0], "name", None) == "strong":  # a topic of its own
+        return False
+    if led and all(one.kind in ("figure", "table") for one in (block, *ahead)) and ahead:
         return False
     links = {link["href"].partition("#")[2] for link in paragraph.find_all("a", href=True)}
     names = {each.get("id") for b in ahead for each in [b.element, *b.element.find_all(id=True)]}

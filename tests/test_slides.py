@@ -113,6 +113,10 @@ def test_a_figure_has_what_follows_as_its_headline():
     first, second = one(FIGURE, "<p>It falls.</p>", FIGURE.replace("fig-one", "fig-two"))
     assert plain(first.body) == "It falls. Fig. 2.1 What it shows."
     assert plain(second.body) == "Fig. 2.1 What it shows."
+    led = one("<p>The first.</p>", FIGURE, "<p>The second.</p>", table(1))
+    assert [plain(slide.body[:1]) for slide in led] == ["The first.", "The second."]
+    (first, _) = one(FIGURE, "<p><strong>What it costs.</strong> Nothing.</p>")
+    assert plain(first.body) == "Fig. 2.1 What it shows."
     pointing = '<p>See <a href="#fig-two">Fig. 2.2</a>.</p>'
     first, second = one(FIGURE, pointing, FIGURE.replace("fig-one", "fig-two"))
     assert plain(first.body) == "Fig. 2.1 What it shows."
