@@ -9,7 +9,7 @@ PROFILE ?= published
 READY := .venv/.installed
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help book pdf course test lint clean
+.PHONY: help book pdf slides course test lint clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
@@ -20,6 +20,10 @@ book: $(READY)  ## execute every notebook and render the book
 pdf: $(READY)  ## print the whole book into one PDF; it wants Chromium
 	$(PIP) -e '.[site]'
 	.venv/bin/python -m effcnn book --pdf --profile $(PROFILE)
+
+slides: book  ## make a deck of slides of every part, HTML and PDF; it needs Chromium
+	$(PIP) playwright
+	.venv/bin/python -m effcnn slides --pdf
 
 course: $(READY)  ## write the students' notebooks, and zips to hand out
 	.venv/bin/python -m effcnn course
@@ -32,7 +36,7 @@ lint: $(READY)  ## check style and format
 	.venv/bin/python -m ruff format --check
 
 clean:  ## remove what was built, but not .venv, data or runs
-	rm -rf _build _course book/*.ipynb .pytest_cache .ruff_cache
+	rm -rf _build _course _slides book/*.ipynb .pytest_cache .ruff_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -4,42 +4,26 @@ On paper nothing can be unfolded, clicked or computed. So solutions stand open, 
 away is left out, and an element with `data-print` becomes that sentence.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from effcnn import browser
 from effcnn.errors import UserError
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-NEEDED = "install the tools for it: effcnn[site]"
+# MathJax and fonts are there.
+READY = "async () => { await window.MathJax?.startup?.promise; return true }"
 # Scripts that typeset; all others fold, copy, sort or compute.
 SCRIPTS = ("mathjax", "MathJax")
 GONE = "details.hide, .headerlink, .toggle-details, a.download, button.copybtn"
 
 
-def chromium() -> str:
-    """The browser that prints: the one in CHROMIUM, else on the PATH. Raises `UserError`."""
-    named = os.environ.get("CHROMIUM")
-    if named and not shutil.which(named):
-        raise UserError(f"CHROMIUM is {named}, which is no program; name Chromium's own file")
-    found = named or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        raise UserError(
-            "no Chromium to print with; install it (apt install chromium, brew install chromium, "
-            "or Chrome), or name it in CHROMIUM"
-        )
-    return found
-
-
 def need() -> None:
     """Tell before anything long begins what is missing. Raises `UserError`."""
     try:
-        import playwright  # noqa: F401
         import pypdf  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"{error.name} is missing; {NEEDED}") from None
-    chromium()
+    except ImportError:
+        raise UserError("pypdf is missing; install the tools for it: effcnn[site]") from None
+    browser.need()
 
 
 def make(page: Path, style: Path, output: Path) -> None:
@@ -56,7 +40,7 @@ def make(page: Path, style: Path, output: Path) -> None:
     for _ in range(2):  # where the chapters begin is known only once they are printed
         text = printable(source, style.read_text(encoding="utf-8"), numbers)
         printed.write_text(text, encoding="utf-8")
-        _print(printed, output)
+        browser.print_pdf(printed.as_uri(), output, READY)
         numbers = page_numbers(output)
 
 
@@ -144,26 +128,3 @@ def page_numbers(pdf: Path) -> dict[str, int]:
         name.removeprefix("/"): reader.get_destination_page_number(place) + 1
         for name, place in reader.named_destinations.items()
     }
-
-
-def _print(page: Path, output: Path) -> None:
-    from playwright.sync_api import Error, sync_playwright
-
-    try:
-        with sync_playwright() as playwright:
-            # The sandbox is against strange sites, and does not work for root.
-            browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-            tab = browser.new_page()
-            tab.set_default_timeout(0)
-            tab.goto(page.as_uri())
-            tab.evaluate("window.MathJax?.startup?.promise")
-            tab.pdf(
-                path=output,
-                prefer_css_page_size=True,
-                print_background=True,
-                outline=True,
-                tagged=True,
-            )
-            browser.close()
-    except Error as error:
-        raise UserError(f"Chromium could not print: {str(error).splitlines()[0]}") from None

@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--pdf", action="store_true", help="one PDF in place of the site; Chromium prints it"
     )
+
+    sub = command("slides", commands.slides, "make decks of slides of the rendered book")
+    sub.add_argument("--pdf", action="store_true", help="as PDF too, which needs Chromium")
+    sub.add_argument(
+        "--output", type=_folder, metavar="DIR", help="where they go (default: _slides/)"
+    )
     return top
 
 
@@ -179,7 +185,7 @@ def _float(text: str) -> float:
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
     *("train", "sweep", "reproduce", "results", "evaluate", "analyse", "compare", "models"),
-    *("techniques", "run-notebook", "course", "book"),
+    *("techniques", "run-notebook", "course", "book", "slides"),
 )
 
 

@@ -298,3 +298,10 @@ def book(args: Namespace) -> int:
 
     print(f"open {book.make(args.profile, force=args.force, pdf=args.pdf)}")
     return 0
+
+
+def slides(args: Namespace) -> int:
+    from effcnn import decks
+
+    print(f"open {decks.make(args.output, pdf=args.pdf)}")
+    return 0
