@@ -6,13 +6,13 @@
 They want Chromium: on the PATH, or named in CHROMIUM.
 """
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
+
+from effcnn.browser import find
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -31,11 +31,8 @@ NOT_OURS = {"aria-allowed-role", "aria-deprecated-role", "aria-required-children
 
 @pytest.fixture(scope="session")
 def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        pytest.fail("no Chromium: install it, or name it in CHROMIUM")
     with sync_playwright() as playwright:
+        path = find(playwright.chromium.executable_path)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
