@@ -167,7 +167,7 @@ def _comments(block: Block, rest: list[Block], led: bool) -> bool:
     code = [one.kind in ("code", "output") for one in (block, *ahead)]
     if parts.leads(paragraph) or HERE.search(paragraph.get_text()) or code == [True, True]:
         return False
-    if getattr(paragraph.contents[0], "name", None) == "strong":  # a topic of its own
+    if getattr(next(paragraph.children, None), "name", None) == "strong":  # a topic of its own
         return False
     if led and all(one.kind in ("figure", "table") for one in (block, *ahead)) and ahead:
         return False
