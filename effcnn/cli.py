@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("train", commands.train, "train a recipe, with one or more seeds")
     sub.add_argument("--dataset", required=True, help="mnist, mnist-sample or cifar10")
-    sub.add_argument("--model", required=True, help="1.5k-dw, say; see 'effcnn models'")
+    sub.add_argument("--model", required=True, help="1.5k-dw, say, or '8 M DW16 GAP 10'")
     sub.add_argument("--techniques", default="", help="bp+oc(max_lr=0.1), say (default: none)")
     sub.add_argument("--augment", default="", help="of flip,crop,shift,rotate (default: none)")
     sub.add_argument("--epochs", type=_int, default=10, help="default: 10")

@@ -71,7 +71,8 @@ def roots() -> list[Path]:
 def find(recipe: Recipe, *folders: Path) -> Run | None:
     """The run of exactly this recipe in the first of `folders` that holds it."""
     # By hash: the folder above it is for people, and leaves out what are defaults today.
-    pattern = f"{recipe.dataset}/{recipe.model}/*/seed{recipe.seed}-{recipe.hash}/run.json"
+    dataset, net, *_, name = recipe.folder.split("/")
+    pattern = f"{dataset}/{net}/*/{name}/run.json"
     paths = (path for folder in folders for path in folder.glob(pattern))
     path = next(paths, None)
     return None if path is None else read(path.parent)
