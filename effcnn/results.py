@@ -245,9 +245,12 @@ def group(name: str, *folders: Path | str) -> list[Run]:
     return list(found.values())
 
 
-def accuracies(runs: list[Run]) -> list[float]:
-    """Test accuracies in percent. Raises `UserError` if a run diverged: there is no mean then."""
+def accuracies(runs: list[Run], split: str = "test") -> list[float]:
+    """Accuracies in percent on the images of a split, `test` or `validation`.
+
+    Raises `UserError` if a run diverged: there is no mean then.
+    """
     for run in runs:
         if run.record["status"] != "finished":
             raise UserError(f"{run.folder} {run.record['status']}: its cell has no mean")
-    return [run.record["test"]["accuracy"] for run in runs]
+    return [run.record[split]["accuracy"] for run in runs]
