@@ -66,8 +66,10 @@ def parser() -> argparse.ArgumentParser:
     _sweep_flags(sub)
 
     sub = command("score", commands.score, "train what students handed in, and rank it")
-    sub.add_argument("files", type=_folder, nargs="+", metavar="FILE.toml", help="or folders of it")
-    sub.add_argument("--test", action="store_true", help="score on the test images, in the end")
+    text = "submissions as in course/, or folders of them"
+    sub.add_argument("files", type=_folder, nargs="+", metavar="FILE.toml", help=text)
+    text = "the test images count, in the end (default: the held-out training images)"
+    sub.add_argument("--test", action="store_true", help=text)
     sub.add_argument("--seeds", default="0-2", help="of every submission (default: 0-2)")
     sub.add_argument("--book-seeds", default="0-9", help="of the book's recipe (default: 0-9)")
     sub.add_argument("--epochs", type=_int, help="a rehearsal: so many, in place of each one's own")

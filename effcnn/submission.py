@@ -129,8 +129,7 @@ def _entry(name: str, recipe: Recipe, seeds: tuple[int, ...], epochs: int | None
     params, macs = costs(cell.recipe)
     if params > MOST_PARAMETERS:
         raise UserError(
-            f"its net has {params:,} parameters with its techniques; at most {MOST_PARAMETERS:,} "
-            "are allowed"
+            f"{params:,} parameters with its techniques; at most {MOST_PARAMETERS:,} are allowed"
         )
     return Entry(name, cell, params, macs)
 
