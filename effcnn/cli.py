@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("train", commands.train, "train a recipe, with one or more seeds")
     sub.add_argument("--dataset", required=True, help="mnist, mnist-sample or cifar10")
-    sub.add_argument("--model", required=True, help="1.5k-dw, say; see 'effcnn models'")
+    sub.add_argument("--model", required=True, help="1.5k-dw, say, or '8 M DW16 GAP 10'")
     sub.add_argument("--techniques", default="", help="bp+oc(max_lr=0.1), say (default: none)")
     sub.add_argument("--augment", default="", help="of flip,crop,shift,rotate (default: none)")
     sub.add_argument("--epochs", type=_int, default=10, help="default: 10")
@@ -64,6 +64,20 @@ def parser() -> argparse.ArgumentParser:
     sub = command("reproduce", commands.reproduce, "train a table of the paper again, and compare")
     sub.add_argument("--table", required=True, help="3, 4 or 5")
     _sweep_flags(sub)
+
+    sub = command("score", commands.score, "train what students handed in, and rank it")
+    text = "submissions as in course/, or folders of them"
+    sub.add_argument("files", type=_folder, nargs="+", metavar="FILE.toml", help=text)
+    text = "the test images count, in the end (default: the held-out training images)"
+    sub.add_argument("--test", action="store_true", help=text)
+    sub.add_argument("--seeds", default="0-2", help="of every submission (default: 0-2)")
+    sub.add_argument("--book-seeds", default="0-9", help="of the book's recipe (default: 0-9)")
+    sub.add_argument("--epochs", type=_int, help="a rehearsal: so many, in place of each one's own")
+    sub.add_argument("--sample", action="store_true", help="a rehearsal on the embedded images")
+    sub.add_argument("--csv", type=Path, metavar="FILE", help="write every column to FILE too")
+    _side_by_side_flags(sub)
+    sub.set_defaults(use=None)  # nothing that was handed in is ever executed
+    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
 
     sub = command("results", commands.show_results, "list the runs in the store")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
@@ -134,13 +148,17 @@ def _sweep_flags(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--cells", nargs="+", metavar="CELL", help="only these (default: all)")
     sub.add_argument("--seeds", help="0-2, say, in place of each cell's own")
     sub.add_argument("--epochs", type=_int, help="in place of each cell's own")
+    _side_by_side_flags(sub)
+    _use_flag(sub)
+    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
+
+
+def _side_by_side_flags(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=_int, help="runs side by side (default: one per CPU core)")
     sub.add_argument(
         "--scheduler", metavar="tcp://HOST:PORT", help="train on the workers of a Dask cluster"
     )
     sub.add_argument("--dry-run", action="store_true", help="show the plan, and how long it takes")
-    _use_flag(sub)
-    _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
 
 
 def _use_flag(sub: argparse.ArgumentParser) -> None:
@@ -184,8 +202,8 @@ def _float(text: str) -> float:
 
 LISTINGS = ("results", "compare", "models", "techniques", "--help", "--version")
 COMMANDS = (
-    *("train", "sweep", "reproduce", "results", "evaluate", "analyse", "compare", "models"),
-    *("techniques", "run-notebook", "course", "book", "slides"),
+    *("train", "sweep", "reproduce", "score", "results", "evaluate", "analyse", "compare"),
+    *("models", "techniques", "run-notebook", "course", "book", "slides"),
 )
 
 

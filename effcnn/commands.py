@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from effcnn.errors import UserError, unknown
@@ -69,7 +70,33 @@ def _text(table) -> str:
     return table.to_string(index=False)
 
 
-def _sweep(args: Namespace, cells: list, note: str, table: Callable[[Path], str]) -> int:
+def score(args: Namespace) -> int:
+    """Exit status: as `sweep`; 1 too where a submission was refused, 2 where every one was."""
+    from effcnn import score as scoring
+    from effcnn import submission
+    from effcnn.cells import parse_seeds
+
+    base = submission.SAMPLE if args.sample else submission.BASELINE
+    if args.csv and (args.csv.is_dir() or not args.csv.parent.is_dir()):
+        raise UserError(f"cannot write {args.csv}: it is no file in a folder that is there")
+    seeds = parse_seeds(args.seeds), parse_seeds(args.book_seeds, "book-seeds")
+    entries = submission.entries(args.files, base, *seeds, args.epochs)
+    for each in entries[1:]:
+        counted = f"{each.name}: {each.params or 0:,} parameters"
+        why = f"effcnn: {each.name}: refused: {each.refused}"
+        print(why if each.refused else counted, file=sys.stderr)
+    cells = [each.cell for each in entries if each.cell]
+    if len(cells) == 1:  # the book's own, which needs no training when there is nothing beside it
+        return 2
+    split = "test" if args.test else "validation"
+    how = {"rehearsal": args.sample or args.epochs is not None, "csv": args.csv}
+    table = partial(scoring.report, entries, split=split, **how)
+    return _sweep(args, cells, "", table, split) or int(len(cells) < len(entries))
+
+
+def _sweep(
+    args: Namespace, cells: list, note: str, table: Callable[[Path], str], split: str = "test"
+) -> int:
     """Train what the cells miss, and end with `table(root)` and a note."""
     _check_machine(args)
     if args.workers is not None and args.workers < 1:
@@ -97,6 +124,7 @@ def _sweep(args: Namespace, cells: list, note: str, table: Callable[[Path], str]
         print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
         return 0
     there = {"root": root, "data": args.data, "compiled": args.compile, "cluster": cluster}
+    there["split"] = split
     stopped = sweeping.run(missing, len(tasks) - len(missing), seats, **there, **pool)
     print(f"{table(root)}{note}")
     found = [run for task in tasks if (run := results.whole(task.recipe, root))]
@@ -228,8 +256,6 @@ def evaluate(args: Namespace) -> int:
 
 
 def analyse(args: Namespace) -> int:
-    from functools import partial
-
     from tqdm import tqdm
 
     from effcnn import analyses, results

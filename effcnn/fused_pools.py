@@ -14,8 +14,9 @@ with warnings.catch_warnings():  # it uses what PyTorch itself has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)
     import torch._inductor.compile_fx
 
-# One shape per layer: by default torch.compile gives up after 8.
-torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+# One shape per layer, and a sweep may have many nets: by default torch.compile gives up after 8.
+for _limit in ("recompile_limit", "accumulated_recompile_limit"):
+    setattr(torch._dynamo.config, _limit, max(getattr(torch._dynamo.config, _limit), 2_000))
 compiled = torch.compile(dynamic=False)
 
 

@@ -43,6 +43,8 @@ class Family:
 # Biases are not in the paper's text: its printed counts come out exactly with these alone.
 FAMILIES = {"mnist": Family(1, 28, 10, bias=False), "cifar10": Family(3, 32, 10, bias=True)}
 
+LONGEST = 200  # characters of a layer string in a recipe: it gives a folder its name
+
 
 def family(dataset: str) -> str:
     """The family of nets made for a data set: `mnist-sample` takes MNIST's."""
@@ -57,8 +59,14 @@ def names() -> list[str]:
 def split(dataset: str, model: str | None = None) -> tuple[str, str]:
     """`("mnist", "1.5k-dw")`, from that pair or from the full name in either place.
 
-    Raises `UserError` for an unknown name and for a net of another data set.
+    A model may also be layers of one's own, "8 M DW16 GAP 10": they come back in one spelling, or
+    as the paper's name where they are one of its nets.
+
+    Raises `UserError` for an unknown name, for a net of another data set, and for layers that make
+    no net for it.
     """
+    if model is not None and len(model.split()) > 1:
+        return family(dataset), _own(family(dataset), model)
     full = (dataset if model is None else model).strip().lower()
     group = next((group for group in ARCHITECTURES if full.startswith(f"{group}-")), None)
     if group is None:
@@ -75,14 +83,56 @@ def split(dataset: str, model: str | None = None) -> tuple[str, str]:
             f"choose from {', '.join(ARCHITECTURES.get(family(dataset), names()))}"
         )
     if short not in rows:
-        raise unknown(f"model for {group}", short, rows)
+        error = unknown(f"model for {group}", short, rows)
+        raise UserError(f"{error}, or write its layers: '8 M DW16 GAP 10'")
     return group, short
+
+
+def _own(group: str, layers: str) -> str:
+    """Layers of one's own in one spelling; the paper's name where they are one of its nets."""
+    if group not in FAMILIES:
+        raise unknown("data set", group, FAMILIES)
+    traits, text = FAMILIES[group], " ".join(layers.upper().split())
+    if len(text) > LONGEST:
+        raise UserError(f"layers have {len(text):,} characters; a recipe takes {LONGEST}")
+    words = read(text)
+    if words[-1] != ("GAP", traits.classes):
+        raise UserError(f"layers '{text}': write 'GAP {traits.classes}', the classes of {group}")
+    pools = words.count(("M", 0))
+    if not traits.size >> pools:
+        raise UserError(f"layers '{text}': {pools} M leave no pixel of {traits.size}x{traits.size}")
+    return next((name for name, known in ARCHITECTURES[group].items() if known == text), text)
+
+
+def read(layers: str) -> list[tuple[str, int]]:
+    """The words of a layer string as kinds and widths; max-pooling has the width 0.
+
+    >>> read("8 M DW16 GAP 10")
+    [('', 8), ('M', 0), ('DW', 16), ('GAP', 10)]
+
+    Raises: UserError for a word that is not in the notation, and where "GAP n" is not the end.
+    """
+    words = layers.split()
+    number = "[1-9][0-9]{0,3}"  # no net here is near 10,000 channels, and a typing error may be
+    if len(words) < 3 or words[-2] != "GAP" or not re.fullmatch(number, words[-1]):
+        raise UserError(f"layers '{layers}': the end must be 'GAP' and the number of classes")
+    found = []
+    for word in words[:-2]:
+        match = re.fullmatch(f"(?P<kind>DW|TB|)(?P<width>{number})|M", word)
+        if match is None:
+            raise UserError(
+                f"layers '{layers}': cannot read '{word}'; write 16, DW16, TB16 or M, "
+                "with up to 9,999 channels"
+            )
+        found.append(("M", 0) if word == "M" else (match["kind"], int(match["width"])))
+    return [*found, ("GAP", int(words[-1]))]
 
 
 def build(dataset: str, model: str | None = None):
     """Build a net with fresh weights: `build("mnist-1.5k-dw")` or `build("mnist", "1.5k-dw")`.
 
-    Weights are drawn by PyTorch's default initialisation from its global generator.
+    The model may also be layers of one's own: `build("mnist", "8 M DW16 GAP 10")`. Weights are
+    drawn by PyTorch's default initialisation from its global generator.
 
     Returns: an `nn.Sequential` that maps images (N, C, H, W) to logits (N, 10), for any H, W
         that the poolings leave at least one pixel.
@@ -90,7 +140,8 @@ def build(dataset: str, model: str | None = None):
     """
     group, short = split(dataset, model)
     traits = FAMILIES[group]
-    return from_layers(ARCHITECTURES[group][short], traits.channels, bias=traits.bias)
+    layers = ARCHITECTURES[group].get(short, short)
+    return from_layers(layers, traits.channels, bias=traits.bias)
 
 
 def from_layers(layers: str, channels: int, *, bias: bool):
@@ -107,28 +158,22 @@ def from_layers(layers: str, channels: int, *, bias: bool):
     """
     from torch import nn
 
-    words = layers.split()
-    if len(words) < 3 or words[-2] != "GAP" or not words[-1].isdigit():
-        raise UserError(f"layers '{layers}': the end must be 'GAP' and the number of classes")
     net, counts = OrderedDict(), {"conv": 0, "tb": 0, "pool": 0}
-    for word in words[:-2]:
-        match = re.fullmatch(r"(?P<kind>DW|TB|)(?P<width>[1-9]\d*)|M", word)
-        if match is None:
-            raise UserError(f"layers '{layers}': cannot read '{word}'; write 16, DW16, TB16 or M")
-        part = "pool" if word == "M" else "tb" if match["kind"] == "TB" else "conv"
+    *words, (_, classes) = read(layers)
+    for kind, width in words:
+        part = {"M": "pool", "TB": "tb"}.get(kind, "conv")
         counts[part] += 1
         name = f"{part}{counts[part]}"
         if part == "pool":
             net[name] = nn.MaxPool2d(2)
             continue
-        width = int(match["width"])
         if part == "tb":
             net[name] = nn.Conv2d(channels, width, 1, bias=bias)
         else:
-            net[name] = _block(channels, width, depthwise=match["kind"] == "DW", bias=bias)
+            net[name] = _block(channels, width, depthwise=kind == "DW", bias=bias)
         channels = width
     net["gap"] = nn.AdaptiveAvgPool2d(1)
-    net["classifier"] = nn.Conv2d(channels, int(words[-1]), 1, bias=False)
+    net["classifier"] = nn.Conv2d(channels, classes, 1, bias=False)
     net["flatten"] = nn.Flatten()
     return nn.Sequential(net)
 

@@ -36,10 +36,13 @@ class Progress:
         recipes: of the runs that are missing, by name.
         done: how many are there already.
         workers: how many run side by side.
+        split: whose accuracy is shown of a finished run, `test` or `validation`.
     """
 
-    def __init__(self, recipes: dict[str, Recipe], done: int, workers: int) -> None:
-        self.recipes, self.done, self.workers = recipes, done, workers
+    def __init__(
+        self, recipes: dict[str, Recipe], done: int, workers: int, split: str = "test"
+    ) -> None:
+        self.recipes, self.done, self.workers, self.split = recipes, done, workers, split
         self.total = done + len(recipes)
         self.left = {name: images(recipe) for name, recipe in recipes.items()}
         self.speeds: dict[Recipe, float] = {}  # images/s of one worker
@@ -79,9 +82,10 @@ class Progress:
         """A run is in the store."""
         self.done += 1
         self.left[name] = 0
-        time, accuracy = run.record["time"], run.record["test"]["accuracy"]
+        time = run.record["time"]
+        diverged = run.record["status"] == "diverged"
         took = f"{time['train_seconds']:.0f} s, {time['images_per_second']:,.0f} images/s"
-        outcome = "diverged" if accuracy is None else f"{accuracy:.2f}%"
+        outcome = "diverged" if diverged else f"{run.record[self.split]['accuracy']:.2f}%"
         took = "trained by another process" if elsewhere else took
         left = self.time_left() if self.done < self.total else ""
         self.say(f"[{self.done}/{self.total}] {name}: {outcome} ({took}){left}")

@@ -33,7 +33,7 @@ class Recipe:
     """
 
     dataset: str
-    model: str  # without the data set: 1.5k-dw
+    model: str  # without the data set: 1.5k-dw; or layers of one's own: 8 M DW16 GAP 10
     techniques: str  # canonical, with all settings: bp(padding=reflect,layers=all)
     augment: str  # canonical: flip,crop
     epochs: int
@@ -151,7 +151,8 @@ class Recipe:
     @property
     def folder(self) -> str:
         """Where its run lies below a results folder: mnist/1.5k-dw/bp+oc/seed0-1f3a9c2e."""
-        return f"{self.dataset}/{self.model}/{self.label}/seed{self.seed}-{self.hash}"
+        net = self.model.replace(" ", "-")  # of layers of one's own
+        return f"{self.dataset}/{net}/{self.label}/seed{self.seed}-{self.hash}"
 
     def with_seed(self, seed: int) -> "Recipe":
         """The same recipe with another seed: another run of the same cell."""

@@ -71,7 +71,8 @@ def roots() -> list[Path]:
 def find(recipe: Recipe, *folders: Path) -> Run | None:
     """The run of exactly this recipe in the first of `folders` that holds it."""
     # By hash: the folder above it is for people, and leaves out what are defaults today.
-    pattern = f"{recipe.dataset}/{recipe.model}/*/seed{recipe.seed}-{recipe.hash}/run.json"
+    dataset, net, *_, name = recipe.folder.split("/")
+    pattern = f"{dataset}/{net}/*/{name}/run.json"
     paths = (path for folder in folders for path in folder.glob(pattern))
     path = next(paths, None)
     return None if path is None else read(path.parent)
@@ -244,9 +245,12 @@ def group(name: str, *folders: Path | str) -> list[Run]:
     return list(found.values())
 
 
-def accuracies(runs: list[Run]) -> list[float]:
-    """Test accuracies in percent. Raises `UserError` if a run diverged: there is no mean then."""
+def accuracies(runs: list[Run], split: str = "test") -> list[float]:
+    """Accuracies in percent on the images of a split, `test` or `validation`.
+
+    Raises `UserError` if a run diverged: there is no mean then.
+    """
     for run in runs:
         if run.record["status"] != "finished":
             raise UserError(f"{run.folder} {run.record['status']}: its cell has no mean")
-    return [run.record["test"]["accuracy"] for run in runs]
+    return [run.record[split]["accuracy"] for run in runs]

@@ -174,6 +174,7 @@ def run(
     compiled: str = "auto",
     use: Path | None = None,
     cluster=None,
+    split: str = "test",
 ) -> str:
     """Train the missing runs in a pool of processes, and show how it goes.
 
@@ -181,6 +182,7 @@ def run(
         done: how many other runs of the sweep are there already.
         devices: one per worker; see `effcnn.plan.devices`.
         cluster: an `effcnn.cluster.Cluster` in the place of the pool; it is closed in the end.
+        split: the images whose accuracy is shown when a run has finished.
     Returns: how Ctrl-C stopped it, or "".
     """
     if not missing:
@@ -189,7 +191,7 @@ def run(
     with interrupt.gently("stopping after these epochs; Ctrl-C again stops now") as hand:
         try:
             with (
-                closing(Progress(recipes, done, len(devices))) as progress,
+                closing(Progress(recipes, done, len(devices), split)) as progress,
                 cluster or Pool(devices, threads=threads, use=use) as pool,
             ):
                 Sweep(missing, pool, progress, root=root, data=data, compiled=compiled).run(

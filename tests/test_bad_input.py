@@ -52,6 +52,14 @@ BAD = [
     (["sweep", "small.toml", "--seeds", ""], "seeds are ''; write 0-2 for 0, 1, 2"),
     (["sweep", "small.toml", "--epochs", "0"], "small.toml: epochs is 0; it must be a"),
     (["sweep", "small.toml", "--device", "gpu"], "unknown device 'gpu' (did you mean 'cpu'?)"),
+    (["score"], "the following arguments are required: FILE.toml (see effcnn score --help)"),
+    (["score", "small.toml", "none.toml"], "there is no file or folder none.toml to score"),
+    (["score", "results"], "there is no .toml file in results; course/submission.toml is one"),
+    (["score", "small.toml", "--epochs", "16"], "epochs is 16; it must be from 1 to 15"),
+    (["score", "small.toml", "--epochs", "0"], "epochs is 0; it must be from 1 to 15"),
+    (["score", "small.toml", "--seeds", "two"], "seeds are 'two'; write 0-2 for 0, 1, 2"),
+    (["score", "small.toml", "--csv", "none/out.csv"], "cannot write none/out.csv: it is no file"),
+    (["score", "small.toml", "--use", "x.py"], "unknown argument '--use'"),
     (["results", "--results", "none"], "there is no results folder none"),
     (["results", "--csv", "none/runs.csv"], "cannot write none/runs.csv: Cannot save file into"),
     (["evaluate", "none"], "none is not a run: it has no run.json"),
@@ -60,6 +68,10 @@ BAD = [
 ]
 # These need pandas or torch to find out.
 LATE = [
+    (
+        ["score", "small.toml"],
+        "small: refused: unknown setting 'cells'; choose from model, tech",
+    ),
     ([*TRAIN, "--results", "small.toml"], "cannot write to the results folder small.toml"),
     (["sweep", "small.toml", "--results", "small.toml"], "cannot write to the results folder"),
     (["sweep", "small.toml", "--device", "cuda:99"], "no device 'cuda:99' here; choose from"),

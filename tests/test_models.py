@@ -95,6 +95,16 @@ def test_logits_for_any_image_size(name, height, width):
     assert models.build(name)(images).shape == (3, 10)
 
 
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_layers_of_ones_own(dataset):
+    """Read back from the modules, with the biases of the data set's nets."""
+    net = models.build(dataset, "6 TB4 M DW9 GAP 10")
+    channels = models.FAMILIES[dataset].channels
+    assert list(described(net)) == list(expected(f"{channels}-6 TB4 M DW9 GAP 10"))
+    assert (net.tb1.bias is not None) == (dataset == "cifar10")
+    assert net(torch.zeros(3, channels, 7, 5)).shape == (3, 10)
+
+
 def test_depthwise_block_is_a_dense_convolution():
     """With weight[o, i] = pointwise[o, i] * depthwise[i], and nothing between the two."""
     block = models.from_layers("DW5 GAP 10", 4, bias=False)[0]
@@ -142,6 +152,10 @@ def test_weights_come_from_the_global_generator():
         (("mnist-sample", "25k"), ("mnist", "25k")),
         (("mnist-sample", "mnist-25k"), ("mnist", "25k")),
         (("cifar10", " 143K-DW "), ("cifar10", "143k-dw")),
+        (("mnist-sample", " 8 m  dw16 GAP 10"), ("mnist", "8 M DW16 GAP 10")),
+        (("cifar10", "8 M M M M M GAP 10"), ("cifar10", "8 M M M M M GAP 10")),
+        (("mnist", "8 16 M 32 64 M GAP 10"), ("mnist", "25k")),  # one meaning, one spelling
+        (("cifar10", "8 16 M 32 64 M GAP 10"), ("cifar10", "8 16 M 32 64 M GAP 10")),
     ],
 )
 def test_forms_of_a_name(given, pair):
@@ -156,6 +170,11 @@ def test_forms_of_a_name(given, pair):
         (("mnist", "143k"), "unknown model for mnist '143k'"),
         (("cifar10", "mnist-25k"), "not for cifar10; choose from 143k, 143k-dw"),
         (("imagenet", "25k"), "unknown data set 'imagenet'.*mnist, cifar10"),
+        (("mnist", "25m"), "or write its layers: '8 M DW16 GAP 10'"),
+        (("imagenet", "8 GAP 10"), "unknown data set 'imagenet'.*mnist, cifar10"),
+        (("mnist", "8 GAP 11"), "write 'GAP 10', the classes of mnist"),
+        (("mnist", "8 M M M M M GAP 10"), "5 M leave no pixel of 28x28"),
+        (("mnist", "8 " * 100 + "GAP 10"), "have 206 characters; a recipe takes 200"),
     ],
 )
 def test_wrong_name(given, says):
@@ -172,6 +191,9 @@ def test_wrong_name(given, says):
         ("8 GAP ten", "the end must be 'GAP'"),
         ("8 DW GAP 10", "cannot read 'DW'"),
         ("8 0 GAP 10", "cannot read '0'"),
+        ("8 10000 GAP 10", "cannot read '10000'.*up to 9,999 channels"),
+        ("8 \u0661 GAP 10", "cannot read"),  # a digit elsewhere
+        ("8 GAP \u00b2", "the end must be 'GAP'"),
         ("8 -3 GAP 10", "cannot read '-3'"),
         ("8 m GAP 10", "cannot read 'm'"),
         ("8 GAP 8 GAP 10", "cannot read 'GAP'.*16, DW16, TB16 or M"),

@@ -44,6 +44,16 @@ def test_time_left_by_hand(three, record, capsys):
     ]
 
 
+def test_the_test_images_stay_unseen_where_others_count(three, record, capsys):
+    progress = Progress(three, done=0, workers=1, split="validation")
+    progress.finished("a", SimpleNamespace(record=record(98.614) | {"validation": {"accuracy": 7}}))
+    progress.finished("b", SimpleNamespace(record=record(None) | {"validation": None}))
+    err = capsys.readouterr().err
+    assert "a: 7.00%" in err
+    assert "98.6" not in err
+    assert "b: diverged" in err
+
+
 def test_a_single_run_shows_its_epochs(three, capsys):
     progress = Progress({"a": three["a"]}, done=0, workers=1)
     progress.report(0, "a", report(three["a"], 100, 10.0))

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from effcnn import cli, commands
+from effcnn import cli, commands, models
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 
@@ -123,6 +123,7 @@ def test_label_of_a_technique_this_process_does_not_know(recipe):
         Recipe.make("mnist", "5k", "oc", optimizer="adamw", weight_decay=0),
         Recipe.make("mnist-sample", "7k-dw", "bp(padding=zero)", lr=1e-5, precision="fp32"),
         Recipe.make("cifar10", "143k", "bp", augment="crop,flip", holdout=5_000, seed=7, epochs=1),
+        Recipe.make("mnist", "8 M DW16 GAP 10", "se"),
     ],
     ids=lambda recipe: recipe.folder,
 )
@@ -132,6 +133,16 @@ def test_command_trains_the_same_recipe(recipe):
     flags = {name: getattr(args, name) for name in commands.RECIPE_FLAGS}
     assert program == "effcnn"
     assert Recipe.make(**flags, seed=int(args.seeds)) == recipe
+
+
+def test_layers_of_ones_own():
+    recipe = Recipe.make("mnist", "8  dw12 M GAP 10", "bp")
+    assert recipe.model == "8 DW12 M GAP 10"
+    assert recipe.folder == f"mnist/8-DW12-M-GAP-10/bp/seed0-{recipe.hash}"
+    assert Recipe.from_dict(json.loads(recipe.json())) == recipe
+    # The layers of one of the paper's nets are that net: its runs are found again.
+    layers = models.ARCHITECTURES["mnist"]["1.5k-dw"]
+    assert Recipe.make("mnist", layers).hash == Recipe.make("mnist", "1.5k-dw").hash
 
 
 def test_stored_recipe_comes_back(recipe):

@@ -2,6 +2,7 @@
 
 import math
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,16 @@ def test_same_recipe_same_bits(trained, tmp_path, small):
     other = runs.train(small(seed=1), tmp_path)
     for name in ("weights.safetensors", "predictions.safetensors"):
         assert bits(other)[0][name] != bits(trained)[0][name]
+
+
+def test_a_net_of_layers_of_ones_own_is_found_and_loaded_again(tmp_path, small):
+    recipe = replace(small("se", epochs=1), model="4 M DW6 TB5 GAP 10")
+    run = runs.train(recipe, tmp_path)
+    assert run.folder.parent == tmp_path / "mnist-sample" / "4-M-DW6-TB5-GAP-10" / "se"
+    assert results.find(recipe, tmp_path).record == run.record
+    net = effcnn.load(run.folder)
+    assert list(net._modules)[:5] == ["conv1", "pool1", "conv2", "tb1", "gap"]
+    assert sum(p.numel() for p in net.parameters()) == run.record["costs"]["params"]
 
 
 def test_augmented_mixed_precision_run_is_repeatable(tmp_path, small):
