@@ -101,8 +101,12 @@ def collect(paths: list[Path]) -> dict[str, Path]:
 
 def _in(folder: Path) -> list[Path]:
     """The submissions in a folder and below; a warning names what else lies there."""
-    # Hidden files are the system's: macOS puts `._ada.toml` beside `ada.toml` in a zip.
-    files = [path for path in sorted(folder.rglob("[!.]*")) if not path.is_dir()]
+    # Hidden ones are the system's: macOS puts `._ada.toml` beside `ada.toml` in a zip.
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() and not any(p[0] == "." for p in path.relative_to(folder).parts)
+    ]
     wanted = [path for path in files if path.suffix.lower() == ".toml"]
     if others := [path.name for path in files if path not in wanted]:
         listed = line(", ".join(others))

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ def store(root, record):
     made = []
 
     def put(name, accuracies, lr=None):
-        recipe = submission.replace(BASELINE, lr=lr or 0.1 + len(made))
+        recipe = replace(BASELINE, lr=lr or 0.1 + len(made))
         entry = submission._entry(name, recipe if made else BASELINE, (0, 1, 2), None)
         for one, accuracy in zip(entry.cell.recipes(), accuracies, strict=False):
             content = record(accuracy)
@@ -115,7 +116,7 @@ def test_diverged_runs_have_no_score(store, root):
 
 def test_without_the_books_score_there_is_no_gain(root, record):
     book, other = (
-        submission._entry(name, submission.replace(BASELINE, lr=lr), (0,), None)
+        submission._entry(name, replace(BASELINE, lr=lr), (0,), None)
         for name, lr in ((BOOK, 0.05), ("ada", 0.1))
     )
     content = record(99.0) | {"validation": {"accuracy": 98.0, "loss": 0.1}}
@@ -129,7 +130,7 @@ def test_without_the_books_score_there_is_no_gain(root, record):
 
 def test_no_spread_is_no_interval(root, record):
     book, other = (
-        submission._entry(name, submission.replace(BASELINE, lr=lr), (0, 1, 2), None)
+        submission._entry(name, replace(BASELINE, lr=lr), (0, 1, 2), None)
         for name, lr in ((BOOK, 0.05), ("ada", 0.1))
     )
     for entry, accuracy in ((book, 98.5), (other, 99.0)):
@@ -150,8 +151,8 @@ def test_looks_count_the_recipes_of_a_store(store, root, record, small):
 @pytest.fixture
 def command(tmp_path, root, capfd, monkeypatch):
     """`effcnn score` on a folder of files, on few images: status, output and errors."""
-    tiny = submission.replace(submission.SAMPLE, train_images=160, holdout=40, epochs=3)
-    monkeypatch.setattr(submission, "SAMPLE", submission.replace(tiny, batch_size=32))
+    tiny = replace(submission.SAMPLE, train_images=160, holdout=40, epochs=3)
+    monkeypatch.setattr(submission, "SAMPLE", replace(tiny, batch_size=32))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(files, *words):

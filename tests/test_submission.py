@@ -219,7 +219,13 @@ def test_one_that_fails_in_an_unforeseen_way_does_not_stop_the_others(tmp_path, 
 
 def test_names_in_the_ranking(tmp_path):
     names = ("ada.toml", "x/submission.toml", "y/submission.TOML", "x/.hidden.toml", "=1+1.toml")
-    names += ("the book.toml", "__MACOSX/._ada.toml", "a\x1b[1m\nb.toml", f"{'n' * 200}.toml")
+    names += (
+        "the book.toml",
+        ".git/info.toml",
+        "__MACOSX/._ada.toml",
+        "a\x1b[1m\nb.toml",
+        f"{'n' * 200}.toml",
+    )
     for name in names:
         path = tmp_path / "class" / name
         path.parent.mkdir(parents=True, exist_ok=True)
