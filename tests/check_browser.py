@@ -56,7 +56,7 @@ def visit(look):
     tab.on("request", lambda request: asked.append(request.url))
 
     def open_page(name):
-        tab.goto((SITE / name).as_uri())
+        tab.goto(f"{SITE.as_uri()}/{name}")
         tab.wait_for_load_state("load")
         return tab, said, asked
 
@@ -80,6 +80,26 @@ def test_a_page_is_quiet_fits_and_is_accessible(name, visit, look):
         found = Axe().run(tab, context=ARTICLE).response["violations"]
         found = [v for v in found if name != "references.html" or v["id"] not in NOT_OURS]
         assert [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found] == []
+
+
+def test_the_search_finds_pages_without_a_server(visit):
+    tab, said, asked = visit("search.html?q=roofline")
+    tab.wait_for_selector("#search-results li a")
+    found = tab.locator("#search-results li a").evaluate_all("all => all.map((a) => a.pathname)")
+    assert any(path.endswith("/depthwise.html") for path in found)
+    tab.wait_for_timeout(500)  # time for an excerpt to be asked for
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_next_leads_through_the_whole_book(visit):
+    tab, _, _ = visit("index.html")
+    seen = ["index.html"]
+    while tab.query_selector(".prev-next-area .right-next"):
+        tab.click(".prev-next-area .right-next")
+        tab.wait_for_load_state()
+        seen.append(tab.url.rpartition("/")[2])
+    assert sorted(seen) == sorted(set(PAGES) - {"search.html"})
 
 
 def test_the_runs_can_be_searched_and_sorted(visit):
