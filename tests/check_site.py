@@ -88,7 +88,7 @@ def test_pages_hold_no_path_of_this_machine():
 def test_the_same_sources_give_the_same_bytes(tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("benchmarks", "book", "notebooks", "results", "sweeps"):
+    for name in ("benchmarks", "book", "course", "notebooks", "results", "sweeps"):
         shutil.copytree(ROOT / name, copy / name)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, copy)
