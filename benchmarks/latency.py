@@ -1,6 +1,6 @@
 """How long 10,000 test images take on the CPU, as the paper does it and as one should.
 
-    python benchmarks/latency.py       # on a quiet machine, 5 minutes on 2 cores
+    python benchmarks/latency.py       # on a quiet machine, 9 minutes on 2 cores
 
 - as described: the paper says "the test dataset of 10,000 data points" and "CPU" and no more. This
   is the common way: torchvision's data set and transforms, a DataLoader, all threads, one pass, no
