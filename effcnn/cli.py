@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from effcnn import __version__, commands
+from effcnn import commands_show as show
 from effcnn.errors import UserError, unknown
 
 
@@ -79,16 +80,16 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(use=None)  # nothing that was handed in is ever executed
     _machine_flags(sub, threads="CPU threads of each worker (default: 1)")
 
-    sub = command("results", commands.show_results, "list the runs in the store")
+    sub = command("results", show.show_results, "list the runs in the store")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
     sub.add_argument("--csv", type=Path, metavar="FILE", help="write every column to FILE too")
 
-    sub = command("evaluate", commands.evaluate, "test the net of a run again")
+    sub = command("evaluate", show.evaluate, "test the net of a run again")
     sub.add_argument("folder", type=Path, metavar="RUN", help="the run's folder")
     sub.add_argument("--data", help="folder of the data sets")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
 
-    sub = command("analyse", commands.analyse, "measure what the trained net of a cell is like")
+    sub = command("analyse", show.analyse, "measure what the trained net of a cell is like")
     sub.add_argument("name", help="gates, path, sharpness, shift or spectrum")
     sub.add_argument("cells", nargs="+", metavar="CELL", help="table-4/mnist-bp, say")
     sub.add_argument("--data", help="folder of the data sets (default: EFFCNN_DATA, or a cache)")
@@ -96,21 +97,21 @@ def parser() -> argparse.ArgumentParser:
         "--results", type=_folder, help="where it goes (default: EFFCNN_RESULTS, or runs/)"
     )
 
-    sub = command("compare", commands.compare, "the difference of two cells, with its interval")
+    sub = command("compare", show.compare, "the difference of two cells, with its interval")
     sub.add_argument("a", help="table-3/mnist-25k, or a folder of runs such as mnist/25k/baseline")
     sub.add_argument("b", help="the cell that is subtracted")
     sub.add_argument("--results", type=_folder, help="default: the published ones and your own")
 
-    command("models", commands.show_models, "the ledger of the nine nets")
+    command("models", show.show_models, "the ledger of the nine nets")
 
-    sub = command("techniques", commands.show_techniques, "what each technique does and touches")
+    sub = command("techniques", show.show_techniques, "what each technique does and touches")
     sub.add_argument(
         "names", nargs="*", metavar="TECHNIQUE", help="'bp(layers=conv)' (default: all)"
     )
     sub.add_argument("--model", nargs="+", metavar="NET", help="mnist-25k, say (default: two nets)")
     _use_flag(sub)
 
-    sub = command("run-notebook", commands.run_notebook, "execute a chapter with other parameters")
+    sub = command("run-notebook", show.run_notebook, "execute a chapter with other parameters")
     sub.add_argument("notebook", type=Path, help="notebooks/shrinking.ipynb, say")
     sub.add_argument("output", type=Path, help="where the executed copy goes")
     sub.add_argument(
@@ -123,20 +124,20 @@ def parser() -> argparse.ArgumentParser:
         help="profile quick, say; may be repeated",
     )
 
-    sub = command("course", commands.course, "write the students' notebooks, and zips to hand out")
+    sub = command("course", show.course, "write the students' notebooks, and zips to hand out")
     sub.add_argument("--output", type=_folder, help="folder (default: _course/ in the checkout)")
     sub.add_argument(
         "--check", action="store_true", help="run the students' notebooks from their zip: minutes"
     )
 
-    sub = command("book", commands.book, "execute all notebooks and render the book")
+    sub = command("book", show.book, "execute all notebooks and render the book")
     sub.add_argument("--profile", default="published", help="published, quick or full")
     sub.add_argument("--force", action="store_true", help="execute again what has not changed")
     sub.add_argument(
         "--pdf", action="store_true", help="one PDF in place of the site; Chromium prints it"
     )
 
-    sub = command("slides", commands.slides, "make decks of slides of the rendered book")
+    sub = command("slides", show.slides, "make decks of slides of the rendered book")
     sub.add_argument("--pdf", action="store_true", help="as PDF too, which needs Chromium")
     sub.add_argument(
         "--output", type=_folder, metavar="DIR", help="where they go (default: _slides/)"

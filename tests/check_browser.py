@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
-
-from effcnn.browser import find
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -27,15 +24,6 @@ LOOKS = {
 ARTICLE = {"include": [["article.bd-article"]]}
 # Roles that docutils gives to the entries of a bibliography.
 NOT_OURS = {"aria-allowed-role", "aria-deprecated-role", "aria-required-children"}
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        path = find(playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session", params=LOOKS)

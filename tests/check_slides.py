@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
-
-from effcnn.browser import find
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "_slides"
@@ -36,15 +33,6 @@ LOOK = """() => {
     notes: slide.querySelector('aside.notes') !== null,
   };
 }"""
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        path = find(playwright.chromium.executable_path)
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -140,3 +140,17 @@ def render(tmp_path):
         return out, log.read_text()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium, for the checks of what was rendered."""
+    from playwright.sync_api import sync_playwright
+
+    from effcnn.browser import find
+
+    with sync_playwright() as playwright:
+        path = find(playwright.chromium.executable_path)
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -18,7 +18,8 @@ FILES = {
     for path in PACKAGE.rglob("*.py")
 }
 READING = ("paper", "recipe", "cells", "results", "stats", "plots", "models", "techniques")
-PARENT = ("commands", "plan", "pool", "progress", "score", "submission", "sweep")
+PARENT = ("cli", "commands", "commands_show", "plan", "pool", "progress", "score", "submission")
+PARENT += ("sweep",)
 LEAVES = {
     "effcnn.data": {"effcnn.errors", "effcnn.files"},
     "effcnn.files": {"effcnn.errors"},
@@ -49,9 +50,7 @@ def inside(path, *, lazily):
     return {name for name in imported(path, lazily=lazily) if name.split(".")[0] == "effcnn"}
 
 
-@pytest.mark.parametrize(
-    "name", [*READING, "commands", "plan", "pool", "progress", "score", "sweep"]
-)
+@pytest.mark.parametrize("name", READING + PARENT)
 def test_reading_side_imports_no_torch(name):
     """Neither itself nor through what it imports; nor the parent of a sweep's workers."""
     code = f"import sys, effcnn.{name}; sys.exit('torch' in sys.modules)"
