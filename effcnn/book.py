@@ -16,6 +16,11 @@ from effcnn.cells import checkout
 from effcnn.chapter import PROFILES
 from effcnn.errors import UserError, unknown
 
+# What stands on the folded cell of the values that a copy was executed with.
+PROMPTS = {
+    "code_prompt_show": "Show the parameters of this copy",
+    "code_prompt_hide": "Hide the parameters of this copy",
+}
 # Whatever a chapter's output depends on: when none of it has changed, it is not executed again.
 INPUTS = ("effcnn/**/*.py", "sweeps/*.toml", "results/**/*.json", "benchmarks/*.json")
 PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "seaborn", "myst-nb")
@@ -207,6 +212,7 @@ def _scrub(path: Path, seconds: float) -> None:
         tags = cell["metadata"].get("tags", [])
         if "injected-parameters" in tags and "hide-input" not in tags:
             cell["metadata"]["tags"] = [*tags, "hide-input"]
+            cell["metadata"]["mystnb"] = PROMPTS
     path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 

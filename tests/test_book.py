@@ -46,6 +46,7 @@ def test_a_chapter_runs_with_its_parameters_and_leaks_nothing(chapter, tmp_path)
     assert executed.cells[-1].outputs[0]["text"] == "quick 3\n"
     injected = executed.cells[1]
     assert {"injected-parameters", "hide-input"} <= set(injected.metadata.tags)
+    assert injected.metadata.mystnb.code_prompt_show == "Show the parameters of this copy"
     assert "epochs = 2" in injected.source
     text = output.read_text()
     assert str(tmp_path) not in text
