@@ -18,7 +18,13 @@ from effcnn.recipe import Recipe
 # The book's recipe: `table-4/mnist-baseline`, with the last 10,000 training images held out, which
 # no net of the tables trains on either.
 BASELINE = Recipe.make(
-    "mnist", "1.5k-dw", epochs=15, lr=0.05, weight_decay=0.0, train_images=50_000, holdout=10_000
+    *("mnist", "1.5k-dw"),
+    epochs=15,
+    batch_size=64,
+    lr=0.025,
+    weight_decay=0.0,
+    train_images=50_000,
+    holdout=10_000,
 )
 # The same on the embedded images: to see that everything works, in seconds.
 SAMPLE = replace(BASELINE, dataset="mnist-sample", train_images=3_500, holdout=500)
