@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,8 @@ def test_nothing_to_score(tmp_path):
         submission.collect([tmp_path, tmp_path / "none.toml"])
     with pytest.raises(UserError, match=r"there is no \.toml file in"):
         submission.collect([tmp_path])
+
+
+def test_the_books_recipe_is_the_tables_baseline():
+    found = cells.cells()["table-4/mnist-baseline"].recipe
+    assert replace(BASELINE, holdout=0) == found
