@@ -18,7 +18,8 @@ from effcnn.recipe import Recipe
 # The book's recipe: `table-4/mnist-baseline`, with the last 10,000 training images held out, which
 # no net of the tables trains on either.
 BASELINE = Recipe.make(
-    *("mnist", "1.5k-dw"),
+    "mnist",
+    "1.5k-dw",
     epochs=15,
     batch_size=64,
     lr=0.025,
