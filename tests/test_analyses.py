@@ -103,14 +103,14 @@ def test_gates_by_class(monkeypatch, content):
         gates.analyse(results.Run(None, None, {}), content)
 
 
-@pytest.mark.parametrize("cycles", [2, 5, 13, 14])
-def test_a_wave_lands_in_its_bin(cycles):
-    x = torch.arange(28.0)
-    wave = torch.cos(2 * math.pi * cycles * x / 28).expand(1, 1, 28, 28)
+@pytest.mark.parametrize(("size", "cycles"), [(28, 2), (28, 7), (28, 14), (31, 8), (31, 15)])
+def test_a_wave_lands_at_its_frequency(size, cycles):
+    wave = torch.cos(2 * math.pi * cycles * torch.arange(size) / size).expand(1, 1, size, size)
     for maps in (wave, wave.mT):
         profile, above = spectrum.power(maps + 3)
-        assert profile[min(cycles, 13)] == pytest.approx(1)
-        assert above == pytest.approx(float(cycles > 7))
+        assert len(profile) == size // 2
+        assert profile[cycles - 1] == pytest.approx(1)
+        assert above == pytest.approx(float(cycles / size > 0.25))
 
 
 def test_white_noise_is_above_a_quarter_by_area():
@@ -125,6 +125,7 @@ def test_blur_lowers_what_is_above(monkeypatch, content):
     found = spectrum.analyse(None, content)["pools"]["0"]
     assert found["above blurred"] < found["above"]
     assert sum(found["dense"]) == pytest.approx(1, abs=1e-3)
+    assert len(found["dense"]) == len(found["blurred"]) == found["size"] // 2
 
 
 @pytest.fixture

@@ -14,34 +14,33 @@ from effcnn.data import Data, normalise
 from effcnn.results import Run
 from effcnn.techniques.blurpool import blur2d
 
-BINS = 14  # of the profile, from 0 to half a cycle per pixel
 IMAGES = 2_000
 
 
 def power(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean power of maps (N, C, H, W) by frequency; each map's mean is left out.
+    """The mean power of square maps (N, C, S, S) by frequency; each map's mean is left out.
 
-    Returns: the profile over the larger of the two frequencies, in 14 equal steps up to half a
-        cycle per pixel, with the sum 1; and the share above a quarter of a cycle.
+    Returns: the profile, with the sum 1, over the larger of the two frequencies: 1, 2, ... S // 2
+        cycles per map; and the share above a quarter of a cycle per pixel.
     """
     maps = maps.double() - maps.double().mean((2, 3), keepdim=True)
+    size = maps.shape[-1]
     spectrum = torch.fft.fft2(maps).abs().square().mean((0, 1))
-    down, right = (torch.fft.fftfreq(size).abs() for size in maps.shape[-2:])
-    highest = torch.maximum(down[:, None], right[None, :])
-    places = (highest * 2 * BINS).long().clamp(max=BINS - 1)
-    profile = torch.zeros(BINS, dtype=torch.double).index_add_(
-        0, places.flatten(), spectrum.flatten()
+    cycles = (torch.fft.fftfreq(size) * size).abs().round().long()
+    highest = torch.maximum(cycles[:, None], cycles[None, :])
+    profile = torch.zeros(size // 2 + 1, dtype=torch.double).index_add_(
+        0, highest.flatten(), spectrum.flatten()
     )
     total = spectrum.sum()
-    return profile / total, spectrum[highest > 0.25].sum() / total
+    return profile[1:] / total, spectrum[4 * highest > size].sum() / total
 
 
 def analyse(run: Run, content: Data, show: Show = iter) -> dict:
     """The spectra of what enters the subsampling of each max-pool, on 2,000 test images.
 
-    Returns: by the name of the pool `dense`, the profile of the maximum at every pixel, and
-        `blurred`, that of the same map after BlurPool's filter; `above` and `above blurred`, their
-        shares (percent) above a quarter of a cycle per pixel.
+    Returns: by the name of the pool the `size` of its map (pixels); `dense`, the profile of the
+        maximum at every pixel, and `blurred`, that of the same map after BlurPool's filter; `above`
+        and `above blurred`, their shares (percent) above a quarter of a cycle per pixel.
     """
     model = runs.load(run)
     pools = {name: m for name, m in model.named_modules() if isinstance(m, nn.MaxPool2d)}
@@ -56,6 +55,7 @@ def analyse(run: Run, content: Data, show: Show = iter) -> dict:
         dense = F.max_pool2d(torch.cat(parts), 2, 1)
         (plain, above), (soft, above_soft) = power(dense), power(blur2d(dense))
         result[name] = {
+            "size": dense.shape[-1],
             "dense": rounded(plain),
             "blurred": rounded(soft),
             "above": rounded(100 * above),
