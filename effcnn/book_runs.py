@@ -27,10 +27,8 @@ def csv(folder: Path) -> str:
 
 def html(folder: Path) -> str:
     """The table, the field to search it, and the link to the CSV file."""
-    frame, commands = results.load(folder), {}
-    for run in results.runs(folder):
-        commands[str(run.folder)] = run.recipe.command()
-    rows = "\n".join(_row(row, commands[row.run], folder) for row in frame.itertuples())
+    frame = results.load(folder)
+    rows = "\n".join(_row(row, folder) for row in frame.itertuples())
     heads = "".join(
         f'<th scope="col"{_class(head)}><button type="button">{head}</button></th>'
         for head in HEADS
@@ -48,9 +46,10 @@ def html(folder: Path) -> str:
 </tbody></table></div></div>"""
 
 
-def _row(row, command: str, folder: Path) -> str:
+def _row(row, folder: Path) -> str:
     accuracy = f"{row.accuracy:.2f}" if row.status == "finished" else row.status
     machine = row.cpu if row.device == "cpu" else row.device
+    command = escape(row.command)
     fields = {
         "Run": f"<code>{escape(Path(row.run).relative_to(folder).as_posix())}</code>",
         "Seed": str(row.seed),
@@ -61,7 +60,7 @@ def _row(row, command: str, folder: Path) -> str:
         "Images/s": f"{row.images_per_second:,.0f}",
         "Machine": escape(f"{machine}, {row.threads} threads, torch {row.torch}"),
         "Started": f"{row.started[:10]}, {(row.commit or 'unknown')[:7]}",
-        "Repeat": f"<details><summary>command</summary><code>{escape(command)}</code></details>",
+        "Repeat": f"<details><summary>command</summary><code>{command}</code></details>",
     }
     return "<tr>" + "".join(f"<td{_class(h)}>{fields[h]}</td>" for h in HEADS) + "</tr>"
 

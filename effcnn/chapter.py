@@ -147,11 +147,11 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     if epochs:
         recipe = replace(recipe, epochs=epochs)
     own = cell.seeds[:1] if profile == "quick" else cell.seeds
-    return Cell(cell.name, recipe, cells.parse_seeds(seeds) if seeds else own)
+    return replace(cell, recipe=recipe, seeds=cells.parse_seeds(seeds) if seeds else own)
 
 
 def _train(cell: Cell, root: Path) -> list[results.Run]:
-    """The cell's runs: those that are there, else trained now."""
+    """The cell's runs: those that are there, else trained now, with the epochs the cell keeps."""
     found = []
     for recipe in cell.recipes():
         run = results.find(recipe, *results.roots(), root)
@@ -163,7 +163,8 @@ def _train(cell: Cell, root: Path) -> list[results.Run]:
                 # A warning on a page fails the build, and so few epochs leave SWA one to average.
                 warnings.simplefilter("ignore")
                 # One thread, as sweeps have: another number would round otherwise.
-                run = training.train(recipe, root, threads=1)
+                keep = recipe.seed in cell.keep_epochs
+                run = training.train(recipe, root, threads=1, keep_epochs=keep)
         found.append(run)
     return found
 

@@ -64,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("reproduce", commands.reproduce, "train a table of the paper again, and compare")
     sub.add_argument("--table", required=True, help="3, 4 or 5")
+    sub.epilog = (
+        "Ends with a row per cell: the paper's number, the mean of the published runs and of those "
+        "made here, and which lies in whose 95% prediction interval; a legend stands below it."
+    )
     _sweep_flags(sub)
 
     sub = command("score", commands.score, "train what students handed in, and rank it")

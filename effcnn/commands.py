@@ -58,8 +58,7 @@ def reproduce(args: Namespace) -> int:
     cells, own, note = _cells(args, file)
 
     def table(root: Path) -> str:
-        compared = reproduce.compare(cells, own, root, published)
-        return f"{_text(compared)}\n{reproduce.LEGEND}"
+        return reproduce.text(reproduce.compare(cells, own, root, published))
 
     return _sweep(args, cells, note, table)
 

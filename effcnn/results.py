@@ -162,7 +162,8 @@ def load(*folders: Path | str):
 
     Accuracy is in percent, on the test set; it and `loss` are missing where a run diverged.
     `cell` names the cells of the sweep files whose recipe this is, but for the seed; it is empty
-    for other runs. `run` is the folder of the run.
+    for other runs. `run` is the folder of the run, `hash` that of its recipe, and `command` trains
+    it again.
     """
     import pandas as pd
 
@@ -180,8 +181,8 @@ COLUMNS = (
     *("dataset", "model", "techniques", "augment", "optimizer", "lr", "weight_decay"),
     *("batch_size", "precision", "train_images", "holdout", "epochs", "seed", "status"),
     *("params", "macs", "accuracy", "loss", "size_bytes", "torch_bytes", "train_seconds"),
-    *("images_per_second", "device", "cpu", "threads", "torch", "commit", "started"),
-    *("cell", "run"),
+    *("images_per_second", "device", "cpu", "threads", "compiled", "torch", "commit", "started"),
+    *("recipe_version", "hash", "cell", "run", "command"),
 )
 
 
@@ -197,9 +198,13 @@ def row(run: Run, names: Sequence[str] = ()) -> dict:
         "loss": record["test"]["loss"],
         **record["time"],
         **{key: record["provenance"][key] for key in ("device", "cpu", "threads", "torch")},
+        # Runs without it were made before there was a choice: none of them was compiled.
+        "compiled": record["provenance"].get("compiled", False),
         "commit": record["provenance"]["commit"],
+        "hash": run.recipe.hash,
         "cell": " ".join(names),
         "run": str(run.folder),
+        "command": run.recipe.command(),
     }
 
 

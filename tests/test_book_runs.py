@@ -73,3 +73,7 @@ def test_csv_holds_every_column_and_no_path_of_this_machine(store):
     assert frame["accuracy"].tolist()[0] == 80.5
     assert str(store) not in text
     assert (store / frame["run"][0] / "run.json").is_file()
+    first = cells.cells()["some/first"].recipe
+    row = frame.iloc[0]
+    assert (row["hash"], row["recipe_version"], row["compiled"]) == (first.hash, 1, False)
+    assert row["command"] == first.command()

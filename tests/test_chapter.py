@@ -1,10 +1,12 @@
 """What chapters are made of: numbers with an origin, tables, runs by profile, figures."""
 
+import shutil
 import xml.etree.ElementTree as ET
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from tiny import DEFAULTS
 
 from effcnn import chapter, ledger, plots, results
 from effcnn.chapter import Number, Table
@@ -76,6 +78,50 @@ def test_full_takes_what_is_there_and_asks_for_data_only_for_the_rest(shelf, mon
     assert chapter.runs(["first/digits"], "full")["first/digits"][0].recipe.dataset == "mnist"
     with pytest.raises(UserError, match="file"):
         chapter.runs(["first/digits"], "full", seeds="7")
+
+
+def contents(folder):
+    """Every file below a folder, and when it was written."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def bits(folder):
+    """A run's answers to the test images and its weights; its record says when it was made."""
+    found = {path: content for path, (content, _) in contents(folder).items()}
+    assert found.pop(folder / "run.json")
+    assert found[folder / "predictions.safetensors"]
+    return found
+
+
+def test_full_trains_the_one_run_that_is_gone_to_the_same_bits(book, own_results, capsys):
+    text = f"{DEFAULTS}[cells.three]\nepochs = 2\nseeds = '0-2'\nkeep_epochs = '1'\n"
+    (book / "sweeps" / "tiny.toml").write_text(text)
+    first = chapter.runs(["tiny/three"], "full")["tiny/three"]
+    gone, others = first[1], (first[0], first[2])
+    before = [contents(run.folder) for run in others]
+    files = bits(gone.folder)
+    assert [path.parent.name for path in files].count("epochs") == 2
+    shutil.rmtree(gone.folder)
+    capsys.readouterr()
+
+    again = chapter.runs(["tiny/three"], "full")["tiny/three"]
+    assert capsys.readouterr().out == "training tiny/three, seed 1, 2 epochs\n"
+    assert [contents(run.folder) for run in others] == before
+    assert again[::2] == list(others)
+    assert again[1].folder == gone.folder
+    assert again[1].record["test"] == gone.record["test"]
+    assert again[1].record["history"] == gone.record["history"]
+    assert bits(gone.folder) == files
+    chapter.runs(["tiny/three"], "full")
+    assert capsys.readouterr().out == ""  # nothing is missing any more
+
+
+def test_epochs_are_kept_only_where_the_cell_keeps_them(book, own_results):
+    text = f"{DEFAULTS}[cells.three]\nepochs = 1\nseeds = '0-1'\nkeep_epochs = '0'\n"
+    (book / "sweeps" / "tiny.toml").write_text(text)
+    runs = chapter.runs(["tiny/three"], "full", seeds="0-1", epochs=2)["tiny/three"]
+    assert [(run.folder / "epochs").is_dir() for run in runs] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ techniques = "bp"
 NUMBERS = (
     *("lr", "weight_decay", "batch_size", "train_images", "holdout", "epochs", "seed", "params"),
     *("macs", "accuracy", "loss", "size_bytes", "torch_bytes", "train_seconds"),
-    *("images_per_second", "threads"),
+    *("images_per_second", "threads", "recipe_version"),
 )
 WORDS = (
     *("dataset", "model", "techniques", "augment", "optimizer", "precision", "status", "device"),
-    *("cell", "run"),
+    *("cell", "run", "hash", "command"),
 )
 
 
@@ -59,6 +59,8 @@ def test_one_row_per_run(stored, small):
     assert (first["accuracy"], first["loss"], first["lr"]) == (98.0, 0.05, 0.02)
     assert (first["params"], first["size_bytes"], first["train_seconds"]) == (1560, 9720, 1.5)
     assert first["run"] == str(stored / "results" / small().folder)
+    assert (first["hash"], first["recipe_version"]) == (small().hash, small().recipe_version)
+    assert first["command"] == small().command()
     assert frame["augment"].iloc[3] == "shift"
     assert all(is_numeric_dtype(frame[name]) for name in NUMBERS)
     assert frame.groupby("techniques")["accuracy"].mean()["baseline"] == 98.5
@@ -77,6 +79,14 @@ def test_diverged_run_has_no_accuracy(stored, tmp_path, small, record):
     assert pd.isna(frame.loc["bp", ["accuracy", "loss"]]).all()
     results.write(tmp_path / "bad", small(), record(None), {})
     assert is_numeric_dtype(results.load(tmp_path / "bad")["accuracy"])
+
+
+def test_compiled_as_the_run_says_and_not_where_it_is_older(tmp_path, small, record):
+    made = record()
+    results.write(tmp_path, small(), made, {})  # as before nets were compiled
+    made["provenance"]["compiled"] = True
+    results.write(tmp_path, small(seed=1), made, {})
+    assert results.load(tmp_path)["compiled"].tolist() == [False, True]
 
 
 def test_rate_of_a_technique_is_missing(stored, tmp_path, small, record):
