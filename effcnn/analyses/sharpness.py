@@ -22,7 +22,7 @@ PROBES = 30  # random vectors for the trace
 POWER_STEPS = 30
 GRID = 17  # points per side of the picture
 PICTURE_IMAGES = 500
-REACH = 1.0  # of the picture, in lengths of the weights
+REACH = 0.25  # of the picture, in lengths of the weights; further out the loss only explodes
 
 
 class Loss:
@@ -126,8 +126,8 @@ def analyse(run: Run, content: Data, show: Show = iter) -> dict:
 
     Returns: `loss`; `top`, the Hessian's largest eigenvalue; `trace` and `trace error`; `rise`, by
         radius how much the loss rises along the gradient, which is how SAM looks around;
-        `picture`, the loss on a square of two random directions around the weights, from -1 to 1
-        in each, 17x17.
+        `picture`, the loss on a square of two random directions around the weights, 17x17, from
+        minus to plus `reach` in each, in lengths of each filter.
     """
     images = normalise(content.train.images[:IMAGES], content.mean, content.std)
     labels = content.train.labels[:IMAGES]
@@ -153,5 +153,6 @@ def analyse(run: Run, content: Data, show: Show = iter) -> dict:
         "trace": rounded(total),
         "trace error": rounded(error),
         "rise": rise,
+        "reach": REACH,
         "picture": rounded(picture, 4),
     }
