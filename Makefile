@@ -21,7 +21,7 @@ pdf: $(READY)  ## print the whole book into one PDF; it wants Chromium
 	$(PIP) -e '.[site]'
 	.venv/bin/python -m effcnn book --pdf --profile $(PROFILE)
 
-slides: book  ## make a deck of slides of every part, HTML and PDF; it needs Chromium
+slides: book  ## make a deck of slides of every part with chapters, HTML and PDF; it needs Chromium
 	$(PIP) playwright
 	.venv/bin/python -m effcnn slides --pdf
 

@@ -130,9 +130,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("course", show.course, "write the students' notebooks, and zips to hand out")
     sub.add_argument("--output", type=_folder, help="folder (default: _course/ in the checkout)")
-    sub.add_argument(
-        "--check", action="store_true", help="run the students' notebooks from their zip: minutes"
-    )
+    text = "run the students' notebooks from their zip: these, or (in minutes) all"
+    sub.add_argument("--check", nargs="*", metavar="CHAPTER", help=text)
 
     sub = command("book", show.book, "execute all notebooks and render the book")
     sub.add_argument("--profile", default="published", help="published, quick or full")

@@ -101,8 +101,8 @@ def course(args: Namespace) -> int:
     from effcnn import course
 
     zips = course.make(args.output)
-    if args.check:
-        course.check(zips[0])
+    if args.check is not None:
+        course.check(zips[0], args.check)
     for path in zips:
         print(f"{path} ({path.stat().st_size / 1e6:.0f} MB)")
     return 0

@@ -7,6 +7,7 @@ which is what a student starts from; without one it is `answer = ...`.
 
 import os
 import re
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from effcnn import book
 from effcnn.cells import checkout
-from effcnn.errors import UserError
+from effcnn.errors import UserError, unknown
 
 STUB = "answer = ..."
 FOLDER = "effcnn-course"  # in the zips
@@ -132,22 +133,25 @@ def _zip(path: Path, files: dict[str, bytes]) -> None:
     partial.replace(path)
 
 
-def check(archive: Path, chapters: list[str] | None = None) -> None:
+def check(archive: Path, chapters: Sequence[str] = ()) -> None:
     """Unpack a zip elsewhere and run the students' notebooks there, with the package in the zip.
 
     Args:
-        chapters: only these (default: all).
+        chapters: only these, `sam` for `sam.ipynb` (default: all).
 
-    Raises: UserError where a cell fails that is no check, and where a check takes the stub.
+    Raises: UserError for an unknown chapter, where a cell fails that is no check, and where a check
+        takes the stub.
     """
     with TemporaryDirectory() as folder:
         with ZipFile(archive) as opened:
             opened.extractall(folder)
-        sources = sorted(Path(folder, FOLDER, "students").glob("*.ipynb"))
-        for source in sources:
-            if chapters is None or source.stem in chapters:
-                print(f"students/{source.name}: executing", flush=True)
-                _run(source)
+        sources = {path.stem: path for path in Path(folder, FOLDER, "students").glob("*.ipynb")}
+        for name in chapters:
+            if name not in sources:
+                raise unknown("chapter", name, sorted(sources))
+        for name in chapters or sorted(sources):
+            print(f"students/{name}.ipynb: executing", flush=True)
+            _run(sources[name])
 
 
 def _run(source: Path) -> None:

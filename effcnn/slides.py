@@ -7,6 +7,7 @@ cell with the tag `no-slide`, or what stands in a `:::{container} no-slide`.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -79,7 +80,7 @@ def pick(text: str, page: str, book: str = "") -> list[Slide]:
     for each in article.select(".admonition section"):
         each.name = "div"  # a section within a slide would be one of reveal.js's
     for image in article.find_all("img"):
-        if not image.get("alt", "").strip():
+        if not described(image):
             raise UserError(f"{page}: the image {image['src']} has no alternative text")
         if not image["src"].startswith("_images/"):
             raise UserError(f"{page}: the image {image['src']} is not one of the book's own")
@@ -89,6 +90,16 @@ def pick(text: str, page: str, book: str = "") -> list[Slide]:
             here = book + page if link["href"].startswith("#") else book
             link["href"] = here + link["href"]
     return _section(top, book + page)
+
+
+def described(image: Mapping[str, str]) -> bool:
+    """Whether an `img`, seen as its attributes, has an alternative text of its own.
+
+    Where the author gives a figure none, docutils writes the image's address in its place.
+    """
+    text, address = (image.get("alt") or "").strip(), image.get("src", "")
+    named = text in (address, address.rpartition("/")[2]) or text.startswith("_images/")
+    return bool(text) and not named
 
 
 def _section(section: Tag, page: str, taught: bool = False) -> list[Slide]:

@@ -9,7 +9,10 @@ They want Chromium: on the PATH, or named in CHROMIUM.
 from pathlib import Path
 
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
+
+from effcnn import data, results, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -19,16 +22,19 @@ LOOKS = {
     "dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
+    "tablet": {"viewport": {"width": 820, "height": 1180}},
 }
+TOUCHED = ("phone", "phone, dark", "tablet")
 # The theme's own frame is left to the theme: what is checked is the article.
 ARTICLE = {"include": [["article.bd-article"]]}
 # Roles that docutils gives to the entries of a bibliography.
 NOT_OURS = {"aria-allowed-role", "aria-deprecated-role", "aria-required-children"}
 
 
-@pytest.fixture(scope="session", params=LOOKS)
+@pytest.fixture(scope="session", params=[name for name in LOOKS if name != "tablet"])
 def look(request, browser):
-    context = browser.new_context(**LOOKS[request.param])
+    name = request.param
+    context = browser.new_context(**LOOKS[name], has_touch=name in TOUCHED)
     yield request.param, context
     context.close()
 
@@ -52,6 +58,11 @@ def visit(look):
     tab.close()
 
 
+def assert_fits(tab):
+    wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, f"{wide} pixels wider than the window"
+
+
 def test_the_book_is_built():
     assert "index.html" in PAGES
 
@@ -59,8 +70,7 @@ def test_the_book_is_built():
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_quiet_fits_and_is_accessible(name, visit, look):
     tab, said, asked = visit(name)
-    wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0, f"{wide} pixels wider than the window"
+    assert_fits(tab)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert said == []
     # The same elements in the same two sets of colours stand on a phone.
@@ -68,6 +78,14 @@ def test_a_page_is_quiet_fits_and_is_accessible(name, visit, look):
         found = Axe().run(tab, context=ARTICLE).response["violations"]
         found = [v for v in found if name != "references.html" or v["id"] not in NOT_OURS]
         assert [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found] == []
+
+
+@pytest.mark.parametrize("look", ["tablet"], indirect=True)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_on_a_tablet(name, visit):
+    tab, said, _ = visit(name)
+    assert_fits(tab)
+    assert said == []
 
 
 def test_the_search_finds_pages_without_a_server(visit):
@@ -115,42 +133,80 @@ def test_a_number_shows_its_origin_on_focus(visit):
     assert number.get_attribute("data-origin") in shown
 
 
-def test_the_page_of_digits_answers_as_pytorch_does(visit):
-    import torch
+@pytest.fixture(scope="session")
+def digits():
+    """Of MNIST's test images where the data set is at hand, else of the embedded sample."""
+    at_hand = (data.folder_for() / "MNIST").is_dir()
+    return data.load("mnist" if at_hand else "mnist-sample").test.images[:200]
 
-    from effcnn import data, results, runs
 
+def test_the_page_of_digits_answers_as_pytorch_does(visit, digits):
     tab, _, _ = visit("draw.html")
-    sample = data.load("mnist-sample")
-    images = sample.test.images[:200]
     source = (ROOT / "book" / "draw.md").read_text(encoding="utf-8")
     cells = source.split("{draw-a-digit} ")[1].splitlines()[0].split()
     for number, cell in enumerate(cells):
         run = next(r for r in results.cell(cell) if (r.folder / "weights.safetensors").is_file())
         constants = run.record["normalisation"]
-        pixels = data.normalise(images, constants["mean"], constants["std"])
+        pixels = data.normalise(digits, constants["mean"], constants["std"])
         with torch.no_grad():
             expected = runs.load(run)(pixels)
         got = tab.evaluate(
             "([net, all]) => all.map((p) => effcnnDraw.forward(effcnnDraw.nets[net], p).logits)",
-            [number, images.flatten(1).tolist()],
+            [number, digits.flatten(1).tolist()],
         )
         assert torch.allclose(torch.tensor(got), expected, atol=1e-3)
 
 
-def test_a_digit_is_drawn_moved_and_cleared(visit):
-    tab, said, _ = visit("draw.html")
-    tab.click("#draw-clear")
-    tab.wait_for_function("document.getElementById('draw-said').textContent.startsWith('Nothing')")
+def test_the_maps_of_both_nets_stand_side_by_side_and_follow_the_digit(visit, look):
+    tab, _, _ = visit("draw.html")
+    nets = [tab.locator(".draw-inside").nth(i) for i in (0, 1)]
+    places = [net.bounding_box() for net in nets]
+    one_below_the_other = places[0]["x"] == places[1]["x"]
+    assert one_below_the_other == look[0].startswith("phone")
+    see = "all => all.map((each) => each.toDataURL())"
+    three = [net.locator("canvas").evaluate_all(see) for net in nets]
+    assert min(len(set(maps)) for maps in three) > 50
+    assert three[0] != three[1]
+    assert [net.locator(".draw-line").count() for net in nets] == [13, 13]
+    tab.click("button[aria-label='a 7']")
+    tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 7 (')")
+    tab.wait_for_timeout(1000)  # they follow once the hand rests
+    seven = [net.locator("canvas").evaluate_all(see) for net in nets]
+    assert all(old != new for old, new in zip(three, seven, strict=True))
+
+
+def draw_a_one(tab, touched):
+    """A stroke up the middle of the canvas, with a finger or with the mouse."""
     tab.locator("#draw-canvas").scroll_into_view_if_needed()
     box = tab.locator("#draw-canvas").bounding_box()
-    middle, top, height = box["x"] + box["width"] / 2, box["y"], box["height"]
-    tab.mouse.move(middle, top + 0.15 * height)
-    tab.mouse.down()
-    tab.mouse.move(middle, top + 0.85 * height, steps=8)
-    tab.mouse.up()
+    x = box["x"] + box["width"] / 2
+    points = [{"x": x, "y": box["y"] + box["height"] * part / 100} for part in range(85, 14, -10)]
+    if not touched:
+        tab.mouse.move(**points[0])
+        tab.mouse.down()
+        for point in points:
+            tab.mouse.move(**point)
+        tab.mouse.up()
+        return
+    scrolled = tab.evaluate("window.scrollY")
+    finger = tab.context.new_cdp_session(tab)  # Playwright's own can only tap
+    for kind, point in (("Start", points[0]), *(("Move", point) for point in points)):
+        touch = {"type": f"touch{kind}", "touchPoints": [point]}
+        finger.send("Input.dispatchTouchEvent", touch)
+    tab.wait_for_timeout(200)  # lifted at once it would fling, and the tap after it only end that
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert tab.evaluate("window.scrollY") == scrolled
+
+
+def test_a_digit_is_drawn_moved_and_cleared(visit, look):
+    tab, said, _ = visit("draw.html")
+    touched = look[0] in TOUCHED
+    press = tab.tap if touched else tab.click
+    press("#draw-clear")
+    tab.wait_for_function("document.getElementById('draw-said').textContent.startsWith('Nothing')")
+    draw_a_one(tab, touched)
     tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 1 (')")
-    tab.click("button[aria-label='a 7']")
+    press("button[aria-label='a 7']")
     tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 7 (')")
     before = tab.inner_text("#draw-table")
     tab.focus("#draw [data-move='0,1']")
@@ -158,10 +214,9 @@ def test_a_digit_is_drawn_moved_and_cleared(visit):
     tab.wait_for_function(
         "text => document.getElementById('draw-table').innerText !== text", arg=before
     )
-    assert tab.locator("#draw-maps canvas").count() > 50
     # The shifted answers follow once the hand rests: an empty canvas has none.
     differ = "document.getElementById('draw-shifts').innerText.includes('of 48 differ')"
     tab.wait_for_function(differ)
-    tab.click("#draw-clear")
+    press("#draw-clear")
     tab.wait_for_function(f"!{differ}")
     assert said == []

@@ -132,7 +132,8 @@ def render(tmp_path):
 
     def make(source, *extensions: str, **config):
         out, log = tmp_path / "html", tmp_path / "warnings"
-        config["extensions"] = ["myst_parser", *extensions]
+        parser = [] if "myst_nb" in extensions else ["myst_parser"]  # it brings the parser itself
+        config["extensions"] = [*parser, *extensions]
         # Without a namespace of its own a build would warn of the nodes of the one before.
         with docutils_namespace(), log.open("w") as warning:
             places = (source, None, out, tmp_path / "doctrees")

@@ -2,15 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+import yaml
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from effcnn import book_rerun
 from effcnn.errors import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = """profile: str = "published"  # published | quick
 seeds: str = "0-1"  # of the trainings
 """
@@ -102,3 +107,36 @@ def test_buttons_are_there_when_there_is_a_repository(url):
     book_rerun._buttons(None, SimpleNamespace(html_theme_options=options))
     assert options.get("use_repository_button", False) == bool(url)
     assert ("launch_buttons" in options) == bool(url)
+
+
+@pytest.mark.filterwarnings("default")
+def test_launch_buttons_lead_to_sources_that_are_there(render, tmp_path):
+    """Empty chapters with the book's own settings, to which only the two addresses are added."""
+    from jupyter_book.config import get_final_config
+
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    settings["repository"]["url"] = "https://github.com/some/where"
+    settings["launch_buttons"]["jupyterhub_url"] = "https://hub.example.org"
+    branch = settings["repository"]["branch"]
+    cli = {"latex_individualpages": False}  # it wants this one to be there
+    options = get_final_config(user_yaml=settings, cli_config=cli)[0]["html_theme_options"]
+    source = tmp_path / "source"
+    source.mkdir()
+    names = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
+    for name in names:
+        nbformat.write(new_notebook(cells=[new_markdown_cell("# Page")]), source / f"{name}.ipynb")
+    theme = {"html_theme": "sphinx_book_theme", "html_theme_options": options}
+    out, _ = render(source, "myst_nb", "effcnn.book_rerun", root_doc=names[0], **theme)
+    for name in names:
+        page = BeautifulSoup((out / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        links = [link["href"] for link in page.select(".dropdown-launch-buttons a[href]")]
+        file = f"notebooks/{name}.ipynb"
+        assert (ROOT / file).is_file()
+        hub = {"repo": "https://github.com/some/where", "branch": branch}
+        hub["urlpath"] = f"lab/tree/where/{file}"
+        assert links[1].partition("?")[0] == "https://hub.example.org/hub/user-redirect/git-pull"
+        assert {key: value for key, [value] in parse_qs(urlsplit(links[1]).query).items()} == hub
+        assert [links[0], *links[2:]] == [
+            f"https://mybinder.org/v2/gh/some/where/{branch}?urlpath=lab/tree/{file}",
+            f"https://colab.research.google.com/github/some/where/blob/{branch}/{file}",
+        ]

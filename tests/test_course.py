@@ -160,6 +160,25 @@ def test_a_student_notebook_runs_from_the_zip(zips, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out == "students/contradictions.ipynb: executing\n"
 
 
+def test_the_command_checks_the_chapters_that_it_names(tmp_path, monkeypatch, capsys):
+    archive, ran = tmp_path / "some.zip", []
+    with ZipFile(archive, "w") as opened:
+        for name in ("sam", "heads", "speed"):
+            opened.writestr(f"effcnn-course/students/{name}.ipynb", "")
+    monkeypatch.setattr(course, "make", lambda output: [archive])
+    monkeypatch.setattr(course, "_run", lambda source: ran.append(source.stem))
+    for words, expected in (
+        ([], []),
+        (["--check", "speed", "heads"], ["speed", "heads"]),
+        (["--check"], ["heads", "sam", "speed"]),
+    ):
+        ran.clear()
+        assert main(["course", *words]) == 0
+        assert ran == expected
+    assert main(["course", "--check", "sped"]) == 2
+    assert "unknown chapter 'sped' (did you mean 'speed'?)" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     ("code", "tags", "says"),

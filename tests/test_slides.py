@@ -219,12 +219,29 @@ def test_ids_stay_in_the_book_and_links_lead_there():
     [
         ('<img src="_images/one.svg"/>', "one.svg has no alternative text"),
         ('<img alt=" " src="_images/one.svg"/>', "one.svg has no alternative text"),
+        ('<img alt="_images/one.svg" src="_images/one.svg"/>', "has no alternative text"),
+        ('<img alt="_images/one.svg" src="_images/one1.svg"/>', "has no alternative text"),
+        ('<img alt="one.svg" src="_images/one.svg"/>', "has no alternative text"),
         ('<img alt="A" src="https://example.org/one.svg"/>', "not one of the book's own"),
     ],
 )
 def test_an_image_without_text_or_from_elsewhere_fails(image, says):
     with pytest.raises(UserError, match=rf"heads\.html: .*{says}"):
         one(f"<figure>{image}</figure>")
+
+
+@pytest.mark.filterwarnings("default")  # Sphinx's own
+@pytest.mark.parametrize(("alt", "described"), [(":alt: Two lines.", True), ("", False)])
+def test_an_address_that_docutils_puts_in_is_no_text(alt, described, render, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "one.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    (source / "index.md").write_text(f"# Page\n\n```{{figure}} one.svg\n{alt}\n\nIt.\n```\n")
+    out, warnings = render(source)
+    image = BeautifulSoup((out / "index.html").read_text(), "html.parser").find("img")
+    assert warnings == ""
+    assert image["alt"]  # a check for nothing at all would pass
+    assert slides.described(image) == described
 
 
 @pytest.mark.parametrize("text", ["", "<article class='bd-article'><p>x</p></article>"])

@@ -136,7 +136,6 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // Grey values on a small canvas; a CSS size makes them visible.
   function paint(target, values, side, low, high) {
-    target.width = target.height = side;
     const image = target.getContext("2d").createImageData(side, side);
     values.forEach((value, i) => {
       const grey = (255 * (value - low)) / (high - low || 1);
@@ -146,7 +145,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function showDigit() {
-    const small = make("canvas");
+    const small = make("canvas", { width: SIDE, height: SIDE });
     paint(small, pixels, SIDE, 0, 255);
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, canvas.width, canvas.height);
@@ -182,26 +181,28 @@ document.addEventListener("DOMContentLoaded", () => {
     return fields;
   });
 
-  const which = byId("draw-which");
-  nets.forEach((net, i) => which.append(make("option", { value: i, textContent: net.title })));
-  which.addEventListener("change", () => showMaps());
+  // Of each net the layers that have maps, each with a small canvas per channel.
+  const layersOf = (net) => forward(net, pixels).steps.filter((step) => step.side > 1);
+  const pictures = nets.map((net) => {
+    const title = make("h3", { textContent: `with ${net.title}` });
+    const column = make("div", { className: "draw-inside" }, title);
+    byId("draw-maps").append(column);
+    return layersOf(net).map(({ name, maps, side }) => {
+      const channels = maps.map(() => make("canvas", { width: side, height: side }));
+      // One picture to a screen reader: it has enough to read without each channel.
+      const ariaLabel = `${name} with ${net.title}: ${maps.length} maps of ${side}×${side} pixels`;
+      const line = make("div", { className: "draw-line", role: "img", ariaLabel }, ...channels);
+      column.append(make("p", { className: "draw-name", textContent: name }), line);
+      return channels;
+    });
+  });
 
-  function showMaps() {
-    const place = byId("draw-maps");
-    place.replaceChildren();
-    for (const { name, maps, side } of forward(nets[which.value], pixels).steps) {
-      if (side === 1) continue;
+  function showMaps(net, channels) {
+    layersOf(net).forEach(({ maps, side }, layer) => {
       const all = maps.flatMap((map) => [...map]);
       const [low, high] = [Math.min(...all), Math.max(...all)];
-      const line = make("div", { className: "draw-line" });
-      line.append(make("span", { className: "draw-name", textContent: name }));
-      maps.forEach((map, channel) => {
-        const one = make("canvas", { role: "img", ariaLabel: `${name}, channel ${channel + 1}` });
-        paint(one, map, side, low, high);
-        line.append(one);
-      });
-      place.append(line);
-    }
+      maps.forEach((map, i) => paint(channels[layer][i], map, side, low, high));
+    });
   }
 
   // Two passes per net: fast enough for every stroke.
@@ -223,7 +224,7 @@ document.addEventListener("DOMContentLoaded", () => {
       : `The answer ${said.join("; ")}.`;
   }
 
-  // 98 passes and a hundred small pictures: when the hand rests.
+  // A hundred passes and hundreds of small pictures: when the hand rests.
   function answerShifted() {
     const empty = !pixels.some((value) => value > 0);
     nets.forEach((net, i) => {
@@ -238,8 +239,8 @@ document.addEventListener("DOMContentLoaded", () => {
       }
       const caption = grids[i][0].field.closest("table").caption;
       caption.textContent = `with ${net.title}` + (empty ? "" : `: ${others} of 48 differ`);
+      showMaps(net, pictures[i]);
     });
-    showMaps();
   }
 
   const PAUSE = 150; // ms without a change
