@@ -149,7 +149,8 @@ def make(profile: str = "published", *, force: bool = False, pdf: bool = False) 
 def _render(root: Path) -> Path:
     """The site. Returns the page to open."""
     # What an earlier build left behind would show in the pages: the same sources, other bytes.
-    shutil.rmtree(root / "_build", ignore_errors=True)
+    for name in ("html", "jupyter_execute", ".doctrees"):  # and not the PDF beside them
+        shutil.rmtree(root / "_build" / name, ignore_errors=True)
     return _sphinx(root, root, "html")
 
 

@@ -116,11 +116,9 @@ def _check_types(flags: dict) -> None:
     for name, value in flags.items():
         if name not in names:
             raise unknown("flag", name, (*names, "seeds", "keep_epochs"))
-        if not isinstance(value, (str, int, float)) or isinstance(value, str) != (
-            kinds[name] is str
-        ):
-            kind = "text" if kinds[name] is str else "a number"
-            raise UserError(f"{name} is {value!r}; it must be {kind}")
+        text = kinds[name] is str
+        if not isinstance(value, str if text else (int, float)) or isinstance(value, bool):
+            raise UserError(f"{name} is {value!r}; it must be {'text' if text else 'a number'}")
 
 
 def parse_seeds(text: str, what: str = "seeds") -> tuple[int, ...]:

@@ -237,7 +237,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0 if argv[0] in LISTINGS else 2
     except OSError as error:
-        print(f"effcnn: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"effcnn: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     finally:
         sys.stderr = sys.stderr.stream

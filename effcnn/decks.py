@@ -11,6 +11,7 @@ from effcnn.cells import checkout
 from effcnn.errors import UserError
 
 OUTPUT = "_slides"
+MADE = ".decks"  # marks a folder that `make` may replace
 PRINTABLE = "Reveal.isReady() && document.querySelectorAll('.pdf-page').length > 0"
 # Copied as they are, from the checkout's slides/ and from the site.
 OURS = ("reveal", "slides.css", "slides.js")
@@ -87,6 +88,7 @@ def write(decks: list[Deck], root: Path, output: Path) -> None:
     """The decks as HTML, the page that lists them, and all that they need."""
     site = root / "_build" / "html"
     output.mkdir(parents=True)
+    (output / MADE).touch()
     for name in OURS:
         _copy(root / "slides" / name, output / name)
     for name, own in OF_THE_SITE.items():
@@ -147,7 +149,7 @@ def _clear(output: Path) -> None:
     """Remove the decks that are there, and nothing else."""
     if output.exists() and not output.is_dir():
         raise UserError(f"{output} is a file; name a folder")
-    if output.is_dir() and any(output.iterdir()) and not (output / "slides.css").is_file():
+    if output.is_dir() and any(output.iterdir()) and not (output / MADE).is_file():
         raise UserError(f"{output} holds other things; name a folder that is new or empty")
     if output.is_dir():
         shutil.rmtree(output)

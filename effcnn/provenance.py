@@ -78,15 +78,28 @@ def changed(recipe: Recipe, then: dict[str, list[str]]) -> str | None:
     return None
 
 
+def _written(name: str, part: object) -> bool:
+    """Whether a class says this itself: what Python adds of its own names file and line."""
+    return callable(part) or not name.startswith("__")
+
+
 def _code(thing: object) -> str:
-    """What a class, function or constant does, whatever file and line it stands on."""
+    """What a class, function or constant does, whatever file and line it stands on.
+
+    Functions of the module that it calls are not looked at.
+    """
     if isinstance(thing, type):
-        parts = sorted(vars(thing).items())
-        return " ".join(f"{name}={_code(part)}" for name, part in parts if callable(part))
-    code = getattr(getattr(thing, "__func__", thing), "__code__", thing)
+        parts = [(n, part) for n, part in sorted(vars(thing).items()) if _written(n, part)]
+        return " ".join(f"{name}={_code(part)}" for name, part in parts)
+    if isinstance(thing, property):
+        return _code((thing.fget, thing.fset))
+    thing = getattr(thing, "__func__", thing)
+    code = getattr(thing, "__code__", thing)
     if isinstance(code, CodeType):
         constants = " ".join(map(_code, code.co_consts))
-        return f"{code.co_code.hex()} {code.co_names} {constants}"
+        named = getattr(thing, "__kwdefaults__", None) or {}
+        defaults = _code((getattr(thing, "__defaults__", None), *sorted(named.items())))
+        return f"{code.co_code.hex()} {code.co_names} {constants} {defaults}"
     if isinstance(thing, (tuple, frozenset)):
         parts = list(map(_code, thing))
         return str(parts if isinstance(thing, tuple) else sorted(parts))  # a set has no order

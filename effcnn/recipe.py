@@ -152,7 +152,8 @@ class Recipe:
     def folder(self) -> str:
         """Where its run lies below a results folder: mnist/1.5k-dw/bp+oc/seed0-1f3a9c2e."""
         net = self.model.replace(" ", "-")  # of layers of one's own
-        return f"{self.dataset}/{net}/{self.label}/seed{self.seed}-{self.hash}"
+        techniques = self.label.replace("/", "-")  # a setting of one's own may be a path
+        return f"{self.dataset}/{net}/{techniques}/seed{self.seed}-{self.hash}"
 
     def with_seed(self, seed: int) -> "Recipe":
         """The same recipe with another seed: another run of the same cell."""

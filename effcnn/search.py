@@ -18,10 +18,10 @@ def last(runs: list[Run]) -> list[float]:
     Raises `UserError` where a run held none out, or diverged.
     """
     for run in runs:
-        if "validation_accuracy" not in run.record["history"][-1]:
-            raise UserError(f"{run.folder} has no validation accuracy after its last epoch")
         if run.record["status"] != "finished":
             raise UserError(f"{run.folder} {run.record['status']}")
+        if "validation_accuracy" not in run.record["history"][-1]:
+            raise UserError(f"{run.folder} has no validation accuracy after its last epoch")
     return [run.record["history"][-1]["validation_accuracy"] for run in runs]
 
 

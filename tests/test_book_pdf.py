@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 from bs4 import BeautifulSoup
 
+import effcnn.book
 from effcnn import book, book_pdf
 from effcnn.cli import main
 
@@ -30,6 +31,16 @@ PAGE = """<!DOCTYPE html><html data-theme="auto"><head><title>A book</title>
 def paper():
     text = book_pdf.printable(PAGE, "@page {}", {"document-a": 4, "document-c": 17})
     return BeautifulSoup(text, "html.parser")
+
+
+def test_a_site_made_anew_leaves_the_pdf_and_nothing_of_the_old_site(book, monkeypatch):
+    built = book / "_build"
+    for name in ("html/old.html", "jupyter_execute/old.ipynb", ".doctrees/old", "effcnn.pdf"):
+        (built / name).parent.mkdir(parents=True, exist_ok=True)
+        (built / name).touch()
+    monkeypatch.setattr(effcnn.book, "_sphinx", lambda root, into, builder: into)
+    effcnn.book._render(book)
+    assert [path.name for path in built.iterdir()] == ["effcnn.pdf"]
 
 
 def test_contents_name_parts_chapters_and_pages(paper):

@@ -105,6 +105,7 @@ def test_cells_of_the_book_this_process_is_in(book, sweep, monkeypatch):
         (SWEEP.replace('epochs = "5"', 'epochs = "6"'), "5k.bp: keep_epochs names seed 6; .* 1, 5"),
         (SWEEP.replace('epochs = "5"', "epochs = true"), "cell 5k.bp: keep_epochs is True; write"),
         (SWEEP.replace('epochs = "5"', 'epochs = "-"'), "cell 5k.bp: keep_epochs are '-'"),
+        (SWEEP.replace("epochs = 4", "lr = true"), "cell 5k.bp: lr is True; it must be a number"),
         (SWEEP.replace("epochs = 4", 'lr = "fast"'), "preview.toml, cell 5k.bp: lr is 'fast'"),
         (SWEEP.replace('"mnist"', "1"), "preview.toml, cell 25k: dataset is 1; it must be text"),
         (SWEEP.replace('"blurpool"', "true"), "preview.toml, cell 5k.bp: techniques is True"),

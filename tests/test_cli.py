@@ -1,5 +1,9 @@
 """The command line: training end to end, the other commands' answers, and how it stops."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from effcnn import cli, results, runs
@@ -20,6 +24,19 @@ def cli_output(capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_the_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "effcnn", "models"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode != 0
+    assert "effcnn: No space left on device" in done.stderr
 
 
 @pytest.fixture

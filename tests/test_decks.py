@@ -96,6 +96,10 @@ def test_decks_replace_decks_and_nothing_else(book, tmp_path):
     with pytest.raises(UserError, match="letters holds other things"):
         decks.make(other)
     assert (other / "dear.txt").exists()
+    templates = sorted((book / "slides").rglob("*"))
+    with pytest.raises(UserError, match="slides holds other things"):
+        decks.make(book / "slides")  # the sources of every deck
+    assert sorted((book / "slides").rglob("*")) == templates
     with pytest.raises(UserError, match=r"dear\.txt is a file"):
         decks.make(other / "dear.txt")
 

@@ -10,6 +10,7 @@ import pytest
 from effcnn import cli, commands, models
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
+from effcnn.techniques import Setting, Spec, Technique
 
 # Written down by hand: the names of published runs hang on these very bytes.
 CANONICAL = (
@@ -143,6 +144,16 @@ def test_layers_of_ones_own():
     # The layers of one of the paper's nets are that net: its runs are found again.
     layers = models.ARCHITECTURES["mnist"]["1.5k-dw"]
     assert Recipe.make("mnist", layers).hash == Recipe.make("mnist", "1.5k-dw").hash
+
+
+def test_a_setting_that_is_a_path_stays_inside_the_store(registry):
+    settings = {"file": Setting("", "", lambda _: True, "")}
+
+    class Own(Technique, spec=Spec("own", "owned", "", settings=settings)):
+        pass
+
+    recipe = Recipe.make("mnist", "1.5k-dw", "own(file=../../x)")
+    assert recipe.folder == f"mnist/1.5k-dw/own(file=..-..-x)/seed0-{recipe.hash}"
 
 
 def test_stored_recipe_comes_back(recipe):

@@ -173,6 +173,31 @@ def test_a_technique_that_was_changed_does_not_return_its_old_run(tmp_path, smal
         runs.train(small("dim", epochs=1), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def change_batch(self, x, y, _, by=2): return x / by, y",
+        "by = 3\ndef change_batch(self, x, y, _): return x / self.by, y",
+        "by = property(lambda self: 3)\ndef change_batch(self, x, y, _): return x / self.by, y",
+        "def change_batch(self, x, y, _, *, by=3): return x / by, y",
+    ],
+)
+def test_any_part_of_a_class_counts_as_its_code(body, registry):
+    """A default, a constant and a property, wherever the class stands in its file."""
+
+    def code(text):
+        space = {}
+        exec(text, space)
+        return provenance._code(
+            type("Dim", (), {k: v for k, v in space.items() if k != "__builtins__"})
+        )
+
+    assert code(body) == code(f"\n\n{body}")
+    for one, other in (("3", "4"), ("=2", "=5")):
+        if one in body:
+            assert code(body) != code(body.replace(one, other))
+
+
 def test_half_a_run_is_told_before_training(tmp_path, small, monkeypatch):
     recipe = small(epochs=1)
     (tmp_path / recipe.folder).mkdir(parents=True)

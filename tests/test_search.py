@@ -18,6 +18,8 @@ def run(record, tmp_path):
             {"epoch": number, "validation_accuracy": value}
             for number, value in enumerate(accuracies, 1)
         ]
+        if status is None:  # what diverges is not evaluated any more
+            del content["history"][-1]["validation_accuracy"]
         return results.Run(tmp_path, recipe, content)
 
     return make
