@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from effcnn.errors import UserError
 
@@ -144,7 +144,7 @@ def torchvision_datasets():
         found = re.search(r"operator torchvision::(\w+) does not exist", str(error))
         if found is None:
             raise
-        _DECLARED.append(torch.library.Library("torchvision", "FRAGMENT"))
+        _DECLARED.append(library.Library("torchvision", "FRAGMENT"))
         _DECLARED[-1].define(f"{found[1]}(Tensor dets, Tensor scores, float threshold) -> Tensor")
         return torchvision_datasets()
     return datasets

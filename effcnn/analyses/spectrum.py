@@ -26,7 +26,7 @@ def power(maps: Tensor) -> tuple[Tensor, Tensor]:
     maps = maps.double() - maps.double().mean((2, 3), keepdim=True)
     size = maps.shape[-1]
     spectrum = torch.fft.fft2(maps).abs().square().mean((0, 1))
-    cycles = (torch.fft.fftfreq(size) * size).abs().round().long()
+    cycles = torch.minimum(torch.arange(size), size - torch.arange(size))
     highest = torch.maximum(cycles[:, None], cycles[None, :])
     profile = torch.zeros(size // 2 + 1, dtype=torch.double).index_add_(
         0, highest.flatten(), spectrum.flatten()
