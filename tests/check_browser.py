@@ -17,14 +17,15 @@ from effcnn import data, results, runs
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 PAGES = sorted(path.name for path in SITE.glob("*.html"))
+DESK = {"viewport": {"width": 1300, "height": 900}}
+PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True}
 LOOKS = {
-    "desktop": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1300, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
-    "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
-    "tablet": {"viewport": {"width": 820, "height": 1180}},
+    "desktop": DESK,
+    "dark": {**DESK, "color_scheme": "dark"},
+    "phone": PHONE,
+    "phone, dark": {**PHONE, "color_scheme": "dark"},
+    "tablet": {"viewport": {"width": 820, "height": 1180}, "has_touch": True},
 }
-TOUCHED = ("phone", "phone, dark", "tablet")
 # The theme's own frame is left to the theme: what is checked is the article.
 ARTICLE = {"include": [["article.bd-article"]]}
 # Roles that docutils gives to the entries of a bibliography.
@@ -33,8 +34,7 @@ NOT_OURS = {"aria-allowed-role", "aria-deprecated-role", "aria-required-children
 
 @pytest.fixture(scope="session", params=[name for name in LOOKS if name != "tablet"])
 def look(request, browser):
-    name = request.param
-    context = browser.new_context(**LOOKS[name], has_touch=name in TOUCHED)
+    context = browser.new_context(**LOOKS[request.param])
     yield request.param, context
     context.close()
 
@@ -200,7 +200,7 @@ def draw_a_one(tab, touched):
 
 def test_a_digit_is_drawn_moved_and_cleared(visit, look):
     tab, said, _ = visit("draw.html")
-    touched = look[0] in TOUCHED
+    touched = "has_touch" in LOOKS[look[0]]
     press = tab.tap if touched else tab.click
     press("#draw-clear")
     tab.wait_for_function("document.getElementById('draw-said').textContent.startsWith('Nothing')")
