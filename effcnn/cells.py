@@ -1,12 +1,11 @@
 """The cells of the tables: exact recipes by name, from the sweep files in `sweeps/`."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_type_hints
 
 from effcnn.errors import UserError, unknown
-from effcnn.recipe import TRAIN_IMAGES, Recipe
+from effcnn.recipe import KINDS, TRAIN_IMAGES, Recipe, fits
 from effcnn.techniques import parse
 
 
@@ -22,6 +21,14 @@ class Cell:
     def recipes(self) -> list[Recipe]:
         """One recipe per seed."""
         return [self.recipe.with_seed(seed) for seed in self.seeds]
+
+    def override(self, seeds: tuple[int, ...] = (), epochs: int | None = None) -> "Cell":
+        """The cell with other seeds or epochs, where they are given. Raises `UserError`."""
+        recipe = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
+        recipe.check()
+        seeds = seeds or self.seeds
+        kept = tuple(seed for seed in self.keep_epochs if seed in seeds)
+        return Cell(self.name, recipe.with_seed(seeds[0]), seeds, kept)
 
 
 def checkout() -> Path | None:
@@ -108,17 +115,15 @@ def _keep_epochs(text: str, seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 def _check_types(flags: dict) -> None:
     """TOML brings values of any type under any name."""
-    kinds = get_type_hints(Recipe.make)
-    names = [name for name in kinds if name not in ("seed", "return")]
+    names = [name for name in KINDS if name != "seed"]
     for name in ("dataset", "model"):
         if name not in flags:
             raise UserError(f"it names no {name}")
     for name, value in flags.items():
         if name not in names:
             raise unknown("flag", name, (*names, "seeds", "keep_epochs"))
-        text = kinds[name] is str
-        if not isinstance(value, str if text else (int, float)) or isinstance(value, bool):
-            raise UserError(f"{name} is {value!r}; it must be {'text' if text else 'a number'}")
+        if not fits(name, value):
+            raise UserError(f"{name} is {value!r}; it must be {KINDS[name]}")
 
 
 def parse_seeds(text: str, what: str = "seeds") -> tuple[int, ...]:

@@ -135,19 +135,16 @@ def runs(
 
 def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     """The cell as the profile trains it."""
-    recipe = cell.recipe
     if profile == "quick":
         recipe = replace(
-            recipe,
+            cell.recipe,
             dataset="mnist-sample",
             train_images=QUICK_IMAGES,
             holdout=QUICK_HOLDOUT,
             epochs=QUICK_EPOCHS,
         )
-    if epochs:
-        recipe = replace(recipe, epochs=epochs)
-    own = cell.seeds[:1] if profile == "quick" else cell.seeds
-    return replace(cell, recipe=recipe, seeds=cells.parse_seeds(seeds) if seeds else own)
+        cell = replace(cell, recipe=recipe, seeds=cell.seeds[:1])
+    return cell.override(cells.parse_seeds(seeds) if seeds else (), epochs or None)
 
 
 def _train(cell: Cell, root: Path) -> list[results.Run]:

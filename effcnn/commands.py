@@ -135,7 +135,7 @@ def _sweep(
 
 def _cells(args: Namespace, file: Path) -> tuple[list, list, str]:
     """The cells that are asked for, as the file has them, and a note where these are not alike."""
-    from effcnn import cells, plan
+    from effcnn import cells
 
     found = {cell.name: cell for cell in cells.read(file)}
     # The file's own name may be left out: `--cells mnist-bp`.
@@ -146,7 +146,7 @@ def _cells(args: Namespace, file: Path) -> tuple[list, list, str]:
     wanted = [found[name] for name in dict.fromkeys(names)]
     seeds = cells.parse_seeds(args.seeds) if args.seeds is not None else ()
     try:
-        changed = [plan.override(cell, seeds, args.epochs) for cell in wanted]
+        changed = [cell.override(seeds, args.epochs) for cell in wanted]
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     own = {recipe for cell in wanted for recipe in cell.recipes()}

@@ -3,7 +3,6 @@
 import heapq
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from effcnn import results, store
@@ -16,15 +15,6 @@ from effcnn.sweep import Task
 
 PER_CARD = 4  # workers side by side on one GPU: a guess for nets this small, until measured
 TEST_IMAGES = {"mnist": 10_000, "mnist-sample": 1_000, "cifar10": 10_000}
-
-
-def override(cell: Cell, seeds: tuple[int, ...] = (), epochs: int | None = None) -> Cell:
-    """The cell with other seeds or epochs, where they are given. Raises `UserError`."""
-    recipe = cell.recipe if epochs is None else replace(cell.recipe, epochs=epochs)
-    recipe.check()
-    seeds = seeds or cell.seeds
-    kept = tuple(seed for seed in cell.keep_epochs if seed in seeds)
-    return Cell(cell.name, recipe.with_seed(seeds[0]), seeds, kept)
 
 
 def plan(cells: list[Cell]) -> list[Task]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 from dataclasses import asdict, dataclass, fields, replace
+from typing import get_type_hints
 
 from effcnn import models
 from effcnn.errors import UserError, unknown
@@ -226,3 +227,17 @@ def _train_images(dataset: str, wanted: int | None, holdout: int, batch_size: in
     if images < batch_size:
         raise UserError(f"batch_size is {batch_size}, more than the {images} training images")
     return images
+
+
+# What a flag of `Recipe.make` must be, where it comes from a file that may hold anything.
+KINDS = {
+    name: "text" if kind is str else "a number"
+    for name, kind in get_type_hints(Recipe.make).items()
+    if name != "return"
+}
+
+
+def fits(flag: str, value: object) -> bool:
+    """Whether a value is of the flag's kind. A boolean is no number."""
+    kind = str if KINDS[flag] == "text" else (int, float)
+    return isinstance(value, kind) and not isinstance(value, bool)

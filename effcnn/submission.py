@@ -8,12 +8,10 @@ import tomllib
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_type_hints
 
-from effcnn import plan
 from effcnn.cells import Cell
 from effcnn.errors import UserError, unknown
-from effcnn.recipe import Recipe
+from effcnn.recipe import KINDS, Recipe, fits
 
 # The book's recipe: `table-4/mnist-baseline`, with the last 10,000 training images held out, which
 # no net of the tables trains on either.
@@ -136,7 +134,7 @@ def _enter(
 
 def _entry(name: str, recipe: Recipe, seeds: tuple[int, ...], epochs: int | None) -> Entry:
     """A recipe with these seeds, and what its net costs. Raises `UserError` if that is too much."""
-    cell = plan.override(Cell(name, recipe, seeds[:1]), seeds, epochs)
+    cell = Cell(name, recipe, seeds[:1]).override(seeds, epochs)
     params, macs = costs(cell.recipe)
     if params > MOST_PARAMETERS:
         raise UserError(
@@ -189,8 +187,8 @@ def _toml(path: Path) -> dict:
 
 def _check(name: str, value: object) -> None:
     """Refuse what is of another type, and what is too large to be printed."""
-    text = get_type_hints(Recipe.make)[name] is str
-    if not isinstance(value, str if text else (int, float)) or isinstance(value, bool):
+    text = KINDS[name] == "text"
+    if not fits(name, value):
         raise UserError(f"{name} must be {'text in quotes' if text else 'a number'}")
     if text and len(value) > MOST_CHARACTERS:
         raise UserError(f"{name} has {len(value):,} characters; at most {MOST_CHARACTERS}")

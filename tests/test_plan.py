@@ -46,13 +46,13 @@ def test_one_task_per_recipe(file):
 def test_other_seeds_and_epochs(file, small):
     file.write_text(LONG)
     (cell,) = cells.read(file)
-    assert plan.override(cell) == cell
-    other = plan.override(cell, (3, 0), 5)
+    assert cell.override() == cell
+    other = cell.override((3, 0), 5)
     assert [(r.seed, r.epochs) for r in other.recipes()] == [(3, 5), (0, 5)]
     assert (other.recipe.seed, other.keep_epochs) == (3, (0,))
-    assert plan.override(cell, (3,)).keep_epochs == ()
+    assert cell.override((3,)).keep_epochs == ()
     with pytest.raises(UserError, match="swa"):  # it needs two epochs
-        plan.override(cell, epochs=1)
+        cell.override(epochs=1)
 
 
 @pytest.mark.parametrize(
