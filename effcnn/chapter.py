@@ -92,19 +92,25 @@ def note(profile: str) -> str:
 
 
 def runs(
-    names: list[str], profile: str = "published", *, seeds: str = "", epochs: int = 0
+    names: list[str],
+    profile: str = "published",
+    *,
+    seeds: str = "",
+    epochs: int = 0,
+    quick_epochs: int = QUICK_EPOCHS,
 ) -> dict[str, list[results.Run]]:
     """The runs of the cells `names`, as the profile says.
 
     Args:
         names: cells of the sweep files: table-3/mnist-25k.
         profile: `published` reads results/ and trains nothing. `quick` trains the MNIST cells on
-            the embedded sample for two epochs, one seed each, into the reader's own store, and
+            the embedded sample for a moment, one seed each, into the reader's own store, and
             reads the published runs of the others. `full` trains each run that is missing, on the
             real data, into the reader's own store.
         seeds: "0-2", in place of the cells' seeds; only where the profile trains. A bare number
             is a seed too: plain papermill makes one of `-p seeds 1`.
         epochs: in place of the profile's; only where the profile trains.
+        quick_epochs: of the profile `quick`.
 
     Raises: UserError for an unknown cell or profile, a missing run, and for seeds or epochs
         beside `published`, where they could change nothing.
@@ -120,6 +126,7 @@ def runs(
     for name in names:
         if name not in known:
             raise unknown("cell", name, known)
+    epochs = epochs or (quick_epochs if profile == "quick" else 0)
     found = {}
     for name in names:
         embedded = known[name].recipe.dataset == "mnist"
@@ -133,6 +140,21 @@ def runs(
     return found
 
 
+def trained(names: list[str], profile: str = "published") -> list[str]:
+    """Of the cells `names` those with all their runs in results/: a table grows while it trains.
+
+    With the profile `full` all of them, because it trains what is missing.
+    """
+    if profile == "full":
+        return list(names)
+    folder, known = results.published(), cells.cells()
+    return [
+        name
+        for name in names
+        if folder and all(results.find(recipe, folder) for recipe in known[name].recipes())
+    ]
+
+
 def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
     """The cell as the profile trains it."""
     if profile == "quick":
@@ -141,7 +163,6 @@ def _adapt(cell: Cell, profile: str, seeds: str, epochs: int) -> Cell:
             dataset="mnist-sample",
             train_images=QUICK_IMAGES,
             holdout=QUICK_HOLDOUT,
-            epochs=QUICK_EPOCHS,
         )
         cell = replace(cell, recipe=recipe, seeds=cell.seeds[:1])
     return cell.override(cells.parse_seeds(seeds) if seeds else (), epochs or None)

@@ -1,8 +1,10 @@
 """What a lesson shows of the runs of Table 4."""
 
+import shutil
+
 import pytest
 
-from effcnn import cells, lesson, results
+from effcnn import cells, chapter, lesson, results
 
 FILE = """
 [defaults.mnist]
@@ -73,3 +75,24 @@ def test_the_samples_numbers_do_not_stand_beside_the_papers(found):
     digits, pictures = lesson.gave("se", found, "quick").to_dict("records")
     assert (digits["Paper's gain"], pictures["Paper's gain"]) == ("–", "+1.71")
     assert "cannot answer" in lesson.answer("se", found, "quick")
+
+
+def test_a_table_grows_while_it_trains(found, book):
+    for path in (book / "results").glob("cifar10/143k-dw/se/seed1-*"):
+        shutil.rmtree(path)
+    fewer = lesson.runs("se", "published")
+    assert list(fewer) == ["mnist"]
+    assert "bp" in fewer["mnist"]  # the whole column: p-values are corrected over it
+    assert list(lesson.runs("bp", "published")) == ["mnist", "cifar10"]
+    assert lesson.pending(fewer) == "The runs on CIFAR-10 are still to come."
+    assert lesson.pending(found) == ""
+    assert len(lesson.gave("se", fewer)) == 1
+    assert lesson.answer("se", fewer).endswith("still to come.")
+
+
+def test_quick_pages_show_analyses_of_the_published_nets(found, monkeypatch):
+    monkeypatch.setattr(chapter, "analysis", lambda name, runs, profile: (name, runs, profile))
+    quick = {data: {"se": []} for data in found}
+    for profile, runs in (("quick", found["mnist"]["se"]), ("full", [])):
+        name, shown, _ = lesson.analysed("gates", "se", quick, profile)["mnist"]
+        assert (name, [run.folder for run in shown]) == ("gates", [run.folder for run in runs])
