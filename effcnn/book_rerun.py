@@ -2,12 +2,15 @@
 
     ```{rerun}
     :with: seeds 0-4
+    :cells: table-4/*-bp table-4/*-baseline
     It trains small nets on the embedded sample, the same ones with every profile.
     ```
 
 All else is read from where it is kept: the parameters from the notebook's source, the times from
 `benchmarks/pages.json` (`benchmarks/pages.py` measures them). The content says what is special
-about this page; `:with:` gives the parameters of the command (default: `profile quick`).
+about this page; `:with:` gives the parameters of the command (default: `profile quick`), `:cells:`
+the cells, or patterns of them, that the page trains with the profile `full`: from their stored runs
+it says how long that takes.
 
 The theme's buttons to the repository and to launch a chapter (Binder, Colab, JupyterHub) show up
 when `_config.yml` names a repository; a chapter's first cell installs the book where it is missing.
@@ -15,6 +18,7 @@ when `_config.yml` names a repository; a chapter's first cell installs the book 
 
 import os
 import shlex
+from fnmatch import filter as matching
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,9 +28,9 @@ from docutils.statemachine import StringList
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from effcnn import book
+from effcnn import book, cells, results
 from effcnn.cells import checkout
-from effcnn.errors import UserError
+from effcnn.errors import UserError, unknown
 
 LOG = logging.getLogger(__name__)
 # Worded so that each holds on a page that trains nothing, too.
@@ -41,7 +45,10 @@ class Rerun(SphinxDirective):
     """A box: times, command, parameters and download of the notebook that the page is made from."""
 
     has_content = True
-    option_spec: ClassVar = {"with": directives.unchanged_required}
+    option_spec: ClassVar = {
+        "with": directives.unchanged_required,
+        "cells": directives.unchanged_required,
+    }
 
     def run(self):
         source = (checkout() or Path()) / "notebooks" / f"{Path(self.env.docname).name}.ipynb"
@@ -49,7 +56,8 @@ class Rerun(SphinxDirective):
             words = shlex.split(self.options.get("with", "profile quick"))
             if len(words) % 2:
                 raise UserError(f"':with: {' '.join(words)}' is not pairs of name and value")
-            lines = markdown(source, dict(zip(words[::2], words[1::2], strict=True)))
+            values = dict(zip(words[::2], words[1::2], strict=True))
+            lines = markdown(source, values, self.options.get("cells", "").split())
         except (UserError, ValueError) as error:
             LOG.warning("cannot say how to rerun: %s", error, location=self.get_location())
             return []
@@ -64,10 +72,13 @@ class Rerun(SphinxDirective):
         return [box]
 
 
-def markdown(source: Path, values: dict[str, str]) -> list[str]:
+def markdown(source: Path, values: dict[str, str], trained: list[str] = ()) -> list[str]:
     """Times and meaning of the profiles, the command with `values`, and every parameter.
 
-    Raises: UserError where there is no such notebook, or it has no such parameter or value.
+    Args:
+        trained: the cells, or patterns of them, that the page trains with the profile `full`.
+
+    Raises: UserError where there is no such notebook or cell, or no such parameter or value.
     """
     if not source.is_file():
         raise UserError(f"there is no notebook {source.name} in notebooks/")
@@ -76,7 +87,9 @@ def markdown(source: Path, values: dict[str, str]) -> list[str]:
 
     given = "".join(f" -p {name} {shlex.quote(value)}" for name, value in values.items())
     command = f"notebooks/{source.name} out.ipynb{given}"
-    profiles = [(f"`{name}`", text, _time(source.stem, name)) for name, text in PROFILES.items()]
+    times = {name: _time(source.stem, name) for name in ("published", "quick")}
+    times["full"] = _long(trained)
+    profiles = [(f"`{name}`", text, times[name]) for name, text in PROFILES.items()]
     parameters = [
         (f"`{name}`", f"`{parameter['default']}`", parameter["help"])
         for name, parameter in papermill.inspect_notebook(str(source)).items()
@@ -96,9 +109,27 @@ def markdown(source: Path, values: dict[str, str]) -> list[str]:
 
 def _time(page: str, profile: str) -> str:
     """What a page took when it was measured; a page that never was is a warning of the role."""
-    if profile == "full":
-        return "as long as the runs take"
     return f"{{bench}}`pages:pages.{page}.{profile}:.0f`\N{NO-BREAK SPACE}s"
+
+
+def _long(patterns: list[str]) -> str:
+    """How long the runs of some cells take, from those that are stored."""
+    known, recipes = cells.cells(), {}
+    for pattern in patterns:
+        if not (names := matching(known, pattern)):
+            raise unknown("cell", pattern, known)
+        recipes |= {recipe.hash: recipe for name in names for recipe in known[name].recipes()}
+    there = [results.whole(r, folder) for r in recipes.values() if (folder := results.published())]
+    seconds = [run.record["time"]["train_seconds"] for run in there if run]
+    if not seconds:
+        return "as long as the runs take"
+    minutes = sum(seconds) / len(seconds) * len(recipes) / 60
+    time = (
+        f"{minutes:.0f}\N{NO-BREAK SPACE}min"
+        if minutes < 100
+        else f"{minutes / 60:.0f}\N{NO-BREAK SPACE}h"
+    )
+    return f"about {time} of one core, for all {len(recipes)} runs"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

@@ -12,7 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from effcnn import book_rerun
+from effcnn import book_rerun, cells, results
 from effcnn.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,12 +79,38 @@ def test_times_command_parameters_and_download(site, source):
         ("```{rerun}\n:with: seeds\n```", "not pairs of name and value"),
         ("```{rerun}\n:with: profile fast\n```", "unknown profile 'fast'"),
         ("```{rerun}\n:with: profile 'quick\n```", "No closing quotation"),
+        ("```{rerun}\n:cells: table-9/*\n```", "unknown cell 'table-9/\\*'"),
     ],
 )
 def test_a_command_that_would_fail_is_a_warning(site, box, says):
     html, warnings, _ = site(box)
     assert re.search(f"cannot say how to rerun: .*{says}", warnings)
     assert "papermill" not in html
+
+
+SWEEP = """
+[cells.one]
+dataset = "mnist"
+model = "1.5k-dw"
+seeds = "0-3"
+"""
+
+
+def test_full_takes_as_long_as_the_stored_runs_did(source, book, record):
+    (book / "sweeps" / "tiny.toml").write_text(SWEEP)
+
+    def said(*patterns):
+        return "\n".join(book_rerun.markdown(source, {}, list(patterns)))
+
+    assert "as long as the runs take" in said("tiny/*")
+    recipes = cells.cells()["tiny/one"].recipes()
+    for recipe, seconds in zip(recipes, (600, 1200), strict=False):
+        content = record(98.0)
+        content["time"]["train_seconds"] = seconds
+        results.write(book / "results", recipe, content, {})
+    # Four runs of a mean of 15 minutes; the same cell twice is trained once.
+    assert "about 60\N{NO-BREAK SPACE}min of one core, for all 4 runs" in said("tiny/*", "tiny/one")
+    assert "as long as the runs take" in said()
 
 
 @pytest.mark.filterwarnings("default")
