@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from effcnn import book_pdf
-from effcnn.cells import checkout
+from effcnn.cells import checkout, need_checkout
 from effcnn.chapter import PROFILES
 from effcnn.errors import UserError, unknown
 
@@ -126,9 +126,7 @@ def make(profile: str = "published", *, force: bool = False, pdf: bool = False) 
     need_tools()
     if pdf:
         book_pdf.need()
-    root = checkout()
-    if root is None:
-        raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
+    root = need_checkout()
     sources = sorted((root / "notebooks").glob("*.ipynb"))
     for old in (root / "book").glob("*.ipynb"):
         if old.name not in {source.name for source in sources}:

@@ -39,6 +39,14 @@ def checkout() -> Path | None:
     return None
 
 
+def need_checkout() -> Path:
+    """The folder of the book. Raises `UserError` where there is none."""
+    root = checkout()
+    if root is None:
+        raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
+    return root
+
+
 def cells() -> dict[str, Cell]:
     """Every cell of every sweep file of the book, by name; none outside a checkout."""
     root = checkout()

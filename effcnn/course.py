@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from tqdm import tqdm
 
 from effcnn import book
-from effcnn.cells import checkout
+from effcnn.cells import need_checkout
 from effcnn.errors import UserError, unknown
 
 STUB = "answer = ..."
@@ -87,8 +87,8 @@ def make(output: Path | None = None) -> list[Path]:
     Raises: UserError outside a checkout, and where the folder cannot be written.
     """
     book.need_tools()
-    root = checkout()
-    sources = sorted((root / "notebooks").glob("*.ipynb")) if root else []
+    root = need_checkout()
+    sources = sorted((root / "notebooks").glob("*.ipynb"))
     if not sources:
         raise UserError("no notebooks/ here; run this inside a checkout of the book")
     output = output or root / "_course"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effcnn import browser, slides
-from effcnn.cells import checkout
+from effcnn.cells import need_checkout
 from effcnn.errors import UserError
 
 OUTPUT = "_slides"
@@ -52,9 +52,7 @@ def make(output: Path | None = None, *, pdf: bool = False) -> Path:
     Raises: UserError outside a checkout, where the book is not built or is older than its
         sources, for a folder with other things, and without Chromium (after the HTML is written).
     """
-    root = checkout()
-    if root is None:
-        raise UserError("no book here; run this inside a checkout (a folder with _toc.yml)")
+    root = need_checkout()
     output = root / OUTPUT if output is None else output.resolve()
     made = read(root, output)
     _clear(output)

@@ -37,6 +37,8 @@ def pick_device(name: str) -> torch.device:
     here += ["mps"] if torch.backends.mps.is_available() else []
     try:
         device = torch.device(name.replace("auto", "cuda" if "cuda" in here else "cpu"))
+        if device.type not in here:
+            raise RuntimeError
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
         raise UserError(f"no device '{name}' here; choose from auto, {', '.join(here)}") from None

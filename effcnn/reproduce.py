@@ -28,9 +28,8 @@ def sweep_file(table: str) -> Path:
     """The sweep file of a table of the paper. Raises `UserError`."""
     if table not in TABLES:
         raise unknown("table", table, TABLES)
-    root = cells.checkout()
-    path = root / "sweeps" / f"table-{table}.toml" if root else None
-    if path is None or not path.is_file():
+    path = cells.need_checkout() / "sweeps" / f"table-{table}.toml"
+    if not path.is_file():
         raise UserError(f"no sweep file of table {table} here; run this in a checkout of the book")
     return path
 

@@ -110,7 +110,7 @@ def test_missing_notebook_and_source_as_output(chapter, tmp_path):
 def test_unknown_profile_and_no_book(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="unknown profile"):
         book.make("fast")
-    monkeypatch.setattr(book, "checkout", lambda: None)
+    monkeypatch.setattr(cells, "checkout", lambda: None)
     with pytest.raises(UserError, match="no book here"):
         book.make()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from effcnn import browser, decks
+from effcnn import browser, cells, decks
 from effcnn.cli import main
 from effcnn.errors import UserError
 
@@ -47,7 +47,7 @@ def book(tmp_path, monkeypatch):
         (site / "_images" / f"{name}.svg").touch()
     (site / "_static" / "pygments.css").touch()
     shutil.copytree(ROOT / "slides", root / "slides")
-    monkeypatch.setattr(decks, "checkout", lambda: root)
+    monkeypatch.setattr(decks, "need_checkout", lambda: root)
     return root
 
 
@@ -116,7 +116,7 @@ def test_a_book_that_is_missing_or_old_is_one_line(book, capsys):
 
 
 def test_no_book(monkeypatch):
-    monkeypatch.setattr(decks, "checkout", lambda: None)
+    monkeypatch.setattr(cells, "checkout", lambda: None)
     with pytest.raises(UserError, match="no book here"):
         decks.make()
 

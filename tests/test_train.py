@@ -117,7 +117,7 @@ def test_evaluation_by_hand(sample):
         assert torch.equal(value, state[name])
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:99"])
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:99", "meta", "hpu"])
 def test_device_that_is_not_there(name):
     with pytest.raises(UserError, match="choose from auto, cpu"):
         device.pick_device(name)

@@ -67,6 +67,12 @@ def make(
     if path.is_file():
         return path
     store.check_writable(root)
+    # One at a time per run: two at once would write the same temporary file.
+    with store.claim(run.recipe, root):
+        return path if path.is_file() else _make(name, run, path, data, show)
+
+
+def _make(name: str, run: Run, path: Path, data: Path | str | None, show: Show) -> Path:
     import torch
 
     from effcnn import data as datasets
