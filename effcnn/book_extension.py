@@ -2,9 +2,9 @@
 
 `` {run}`table-3/mnist-25k:accuracy:.2f` `` is the mean of a column of `effcnn.results.load` over
 a cell's runs; `` {paper}`table-3/mnist-25k:accuracy` `` is the paper's number;
-`` {bench}`cluster:measured.2.seconds:.0f` `` stands in `benchmarks/cluster.json`; the directive
-`paper-compare` is a table of runs beside the paper. Each shows its origin; a missing one is a
-warning, which fails the build.
+`` {bench}`cluster:measured.2.seconds:.0f` `` stands in `benchmarks/cluster.json`; the directives
+`paper-compare` and `techniques` are tables of runs beside the paper. Each shows its origin;
+a missing one is a warning, which fails the build.
 """
 
 import json
@@ -19,8 +19,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
 
-from effcnn import chapter, paper, results, stats
-from effcnn.cells import checkout
+from effcnn import chapter, gains, lesson, paper, results, stats
+from effcnn.cells import cells, checkout
 from effcnn.errors import UserError
 
 LOG = logging.getLogger(__name__)
@@ -117,6 +117,29 @@ class PaperCompare(SphinxDirective):
         return [table]
 
 
+class Techniques(SphinxDirective):
+    """Each technique alone, from the cells of a sweep as Table 4's: `{techniques} table-4`."""
+
+    required_arguments = 1
+    option_spec: ClassVar = PaperCompare.option_spec
+
+    def run(self):
+        start = f"{self.arguments[0]}/"
+        names = chapter.trained([name for name in cells() if name.startswith(start)])
+        runs = chapter.runs(names)
+        found = {data: gains.pick(runs, f"{start}{data}-") for data in lesson.NETS}
+        found = {data: groups for data, groups in found.items() if gains.BASELINE in groups}
+        if not found:
+            LOG.warning("no baseline in %r", start, location=self.get_location())
+            return []
+        for run in (run for group in runs.values() for run in group):
+            self.env.note_dependency(str(run.folder / "run.json"))
+        table = _table(lesson.overview(found), self.options.get("caption", ""))
+        self.add_name(table)
+        self.set_source_info(table)
+        return [table]
+
+
 def _table(frame: DataFrame, caption: str) -> nodes.table:
     """A table of Sphinx nodes: it follows the theme, takes a number, and scrolls on a phone."""
     group = nodes.tgroup(cols=len(frame.columns))
@@ -166,5 +189,6 @@ def setup(app) -> dict:
     app.add_role("paper", PaperRole())
     app.add_role("bench", BenchRole())
     app.add_directive("paper-compare", PaperCompare)
+    app.add_directive("techniques", Techniques)
     app.connect("build-finished", _copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

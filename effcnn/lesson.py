@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from effcnn import cells, chapter, gains, paper, results
+from effcnn import cells, chapter, gains, paper, results, techniques
 from effcnn.chapter import Number, origin
 from effcnn.recipe import TITLES
 from effcnn.results import Run
@@ -92,3 +92,27 @@ def answer(short: str, found: Runs, profile: str = "published") -> str:
         text = number._repr_html_() if isinstance(number, Number) else "no number"
         said.append(f"{text} points on {TITLES[data]} ({row['Verdict']})")
     return f"Here {' and '.join(said)}. {pending(found)}".strip()
+
+
+def overview(found: Runs) -> pd.DataFrame:
+    """Each technique alone in one row: our gain with its verdict, and the paper's, by data set.
+
+    Args:
+        found: with a baseline for each data set. A technique without runs on a data set
+            has `to come` there.
+    """
+    rows = {}
+    for data, groups in found.items():
+        table = gains.gains(groups, paper.TABLE_4[data]).set_index("techniques")
+        for name, spec in techniques.SPECS.items():
+            row = rows.setdefault(name, {"Technique": f"{spec.word} (`{name}`)"})
+            title = TITLES[data]
+            row[f"{title}: gain"], row[f"{title}: verdict"] = "to come", "–"
+            if name in groups:
+                one = table.loc[name]
+                source = f"{origin(groups[name])}; minus {origin(groups[BASELINE])}"
+                row[f"{title}: gain"] = Number(one.gain.text("+"), source) if one.gain else "–"
+                row[f"{title}: verdict"] = one.verdict
+            theirs = paper.TABLE_4[data]
+            row[f"{title}: paper"] = gains.number(theirs[name] - theirs[BASELINE], "+")
+    return pd.DataFrame(list(rows.values()))

@@ -204,6 +204,26 @@ def test_the_table_stands_beside_the_paper_and_misses_no_row_in_silence(site):
     assert 'id="both"' in html
 
 
+@pytest.mark.filterwarnings("default")
+def test_the_table_of_techniques(site, book, record):
+    cells_ = '[cells.mnist-baseline]\ndataset = "mnist"\n[cells.mnist-se]\ndataset = "mnist"\n'
+    text = f'[defaults.mnist]\nmodel = "1.5k-dw"\nseeds = "0-2"\n{cells_}techniques = "se"\n'
+    (book / "sweeps" / "alone.toml").write_text(text)
+    for name, first in (("baseline", 98.0), ("se", 99.0)):
+        for recipe in cells.cells()[f"alone/mnist-{name}"].recipes():
+            results.write(book / "results", recipe, record(first + 0.1 * recipe.seed), {})
+    html, warnings = site("```{techniques} alone\n:caption: All\n:name: all\n```")
+    assert warnings == ""
+    assert "+1.00 ± 0.23" in html  # t(4) = 2.776, s = 0.1
+    assert html.count("to come") == 7
+    assert "CIFAR-10" not in html
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_table_of_techniques_without_a_baseline_is_a_warning(site):
+    assert "no baseline in 'seen/'" in site("```{techniques} seen\n```")[1]
+
+
 def test_executed_copies_are_not_in_git():
     root = Path(__file__).resolve().parent.parent
     assert "/book/*.ipynb" in (root / ".gitignore").read_text().split()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from effcnn import cells, chapter, lesson, results
+from effcnn.techniques import SPECS
 
 FILE = """
 [defaults.mnist]
@@ -96,3 +97,13 @@ def test_quick_pages_show_analyses_of_the_published_nets(found, monkeypatch):
     for profile, runs in (("quick", found["mnist"]["se"]), ("full", [])):
         name, shown, _ = lesson.analysed("gates", "se", quick, profile)["mnist"]
         assert (name, [run.folder for run in shown]) == ("gates", [run.folder for run in runs])
+
+
+def test_all_techniques_in_one_table(found):
+    table = lesson.overview(found).set_index("Technique")
+    assert list(table.index) == [f"{spec.word} (`{short}`)" for short, spec in SPECS.items()]
+    gate = table.loc["squeeze-excite (`se`)"]
+    assert repr(gate["MNIST: gain"]) == "+1.00 ± 0.23"
+    assert (gate["MNIST: verdict"], gate["MNIST: paper"]) == ("better", "+0.83")
+    assert table.loc["blurpool (`bp`)", "CIFAR-10: gain"] == "–"  # a run diverged
+    assert table.loc["mixup (`m`)", "MNIST: gain"] == "to come"
