@@ -9,10 +9,12 @@ PROFILE ?= published
 READY := .venv/.installed
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
-.PHONY: help book pdf slides course test lint clean
+.PHONY: help install book pdf slides course test lint clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z][a-z]*\):.*## /  make \1: /p' Makefile
+
+install: $(READY)  ## install the book's tools into .venv
 
 book: $(READY)  ## execute every notebook and render the book
 	.venv/bin/python -m effcnn book --profile $(PROFILE)
