@@ -79,7 +79,7 @@ def sam_step(weights, loss, rho, rate, per_tensor=False, climb=1):
 def pictures(**ratios):
     """Stored pictures: SAM's border over its centre is this, the baseline's 1."""
     squares = {}
-    for data in ("mnist", "cifar10"):
+    for data in ratios:
         for name, ratio in (("sam", ratios[data]), ("baseline", 1.0)):
             square = np.full((5, 5), ratio)
             square[2, 2] = 1
@@ -185,6 +185,7 @@ CASES = {
         [
             ((["cifar10"], pictures(mnist=0.9, cifar10=1.1)), "the outer frame"),
             (([], pictures(mnist=0.9, cifar10=1.1)), "the outer frame"),
+            (([], pictures(mnist=0.9)), "the outer frame"),  # a data set that is still to come
             ((..., pictures(mnist=0.9, cifar10=1.1)), "no answer yet"),
             (["mnist"], "cannot be tried"),
         ],

@@ -66,7 +66,8 @@ def own(answer) -> None:
 def picture(answer) -> None:
     """For which data sets the border of SAM's picture is lower, as a multiple of its centre."""
     mine, found = answer
-    expected = [data for data in ("mnist", "cifar10") if _ratio(found, data) < 1]
+    sets = dict.fromkeys(data for data, _ in found)
+    expected = [data for data in sets if _ratio(found, data) < 1]
     if sorted(mine) != sorted(expected):
         raise Wrong("the border is the outer frame of the square; divide by the centre's loss")
 
