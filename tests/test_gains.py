@@ -105,6 +105,26 @@ def test_the_papers_number_agrees_within_our_prediction(runs):
     assert chapter.agrees(75.0, runs["baseline"]) == "no"
     assert chapter.agrees(math.nan, runs["baseline"]) == "–"
     assert chapter.agrees(80.0, runs["baseline"][:1]) == "one run"
+    assert chapter.agrees(80.0, [runs["baseline"][1]] * 3) == "no spread"
+
+
+def test_equal_runs_have_no_interval_on_a_page(runs):
+    equal = {name: [group[0]] * 3 for name, group in runs.items()}
+    table = gains.gains(equal, PAPER)
+    assert list(table["verdict"]) == ["–", *["no spread"] * 3]
+    shown = gains.shown(table, equal)
+    assert [repr(entry) for entry in shown["Ours (%)"][:2]] == ["79.00", "83.00"]
+    assert repr(shown["Our gain"][1]) == "+4.00"
+    assert list(shown["Agrees"][:2]) == ["no spread", "no spread"]
+
+
+def test_what_is_resolved_counts_the_runs_of_the_baseline(runs):
+    groups = {"baseline": runs["baseline"] * 2, "bp": runs["bp"]}
+    spread = stats.spread([79.0, 80.0, 81.0] * 2)
+    text = gains.resolves({"cifar10": groups})
+    assert f">{stats.resolvable(spread, (3, 6)):.2f}<" in text
+    assert "points (3 runs against 6 of the baseline)" in text
+    assert "no gain can be told" in gains.resolves({"cifar10": {"baseline": runs["bp"][:1]}})
 
 
 def test_a_row_at_half_the_epochs_says_so(runs):
