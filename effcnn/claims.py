@@ -127,10 +127,4 @@ COMBINED: list[Claim] = [
     ),
 ]
 
-# By what they are about, in the order of the paper.
-GROUPS = {
-    "The nets": NETS,
-    "Each technique alone": ALONE,
-    "Combinations, and the paper as a whole": COMBINED,
-}
-CLAIMS = [claim for group in GROUPS.values() for claim in group]
+CLAIMS = [*NETS, *ALONE, *COMBINED]

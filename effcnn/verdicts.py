@@ -32,7 +32,7 @@ import pandas as pd
 
 from effcnn import paper, stats
 from effcnn.chapter import Number, origin
-from effcnn.gains import RESOLVED
+from effcnn.gains import RESOLVED, number
 from effcnn.results import Run, accuracies
 from effcnn.stats import Estimate
 
@@ -98,6 +98,10 @@ class Claim:
         """Over whose differences p-values are corrected: those of a table and data set."""
         return ""
 
+    def theirs(self) -> str:
+        """The paper's number, where one number carries it."""
+        return "–"
+
     def judge(self, runs: Runs, gaps: dict[Pair, Gap]) -> Finding:
         """What our runs say."""
         raise NotImplementedError
@@ -119,6 +123,10 @@ class _Pairwise(Claim):
     def family(self) -> str:
         table, _, name = self.one.partition("/")
         return f"{table}/{name.partition('-')[0]}"
+
+    def theirs(self) -> str:
+        gap = papers(self.one, self.two)
+        return number(math.nan if gap is None else gap, "+")
 
     def judge(self, runs: Runs, gaps: dict[Pair, Gap]) -> Finding:
         gap = gaps[self.one, self.two]
@@ -208,16 +216,16 @@ class Leads(Claim):
         # The pair that decides: the worst of those that say the same.
         deciding = lost or absent or undecided or list(own)
         pair = min(deciding, key=lambda pair: own[pair].estimate.value)
-        gap, number = own[pair], _number(own[pair], runs, *pair)
+        gap, ours = own[pair], _number(own[pair], runs, *pair)
         one, two = (f"`{name.rpartition('-')[2]}`" for name in pair)
         if lost:
-            return Finding("not reproduced", f"{two} beats {one}", number)
+            return Finding("not reproduced", f"{two} beats {one}", ours)
         if absent:
             reason = f"that {one} leads {two} by {gap.margin} points is excluded"
-            return Finding("not reproduced", reason, number)
+            return Finding("not reproduced", reason, ours)
         if undecided:
-            return Finding("not testable", f"these runs do not resolve {one} from {two}", number)
-        return Finding("reproduced", f"the smallest lead is that of {one} over {two}", number)
+            return Finding("not testable", f"these runs do not resolve {one} from {two}", ours)
+        return Finding("reproduced", f"the smallest lead is that of {one} over {two}", ours)
 
 
 @dataclass(frozen=True)
@@ -236,21 +244,24 @@ class Reaches(Claim):
     def cells(self) -> tuple[str, ...]:
         return (self.cell,)
 
+    def theirs(self) -> str:
+        return number(paper.accuracy(self.cell))
+
     def judge(self, runs: Runs, gaps: dict[Pair, Gap]) -> Finding:
         group = runs[self.cell]
         expected = stats.prediction(accuracies(group))
-        number = Number(stats.mean(accuracies(group)).text(), origin(group))
+        ours = Number(stats.mean(accuracies(group)).text(), origin(group))
         theirs, other = paper.accuracy(self.cell), paper.accuracy(self.unlike)
         if expected.lacks:
-            return Finding("not testable", expected.lacks, number)
+            return Finding("not testable", expected.lacks, ours)
         if theirs > expected.high:
-            return Finding("not reproduced", "it lies above what our runs predict", number)
+            return Finding("not reproduced", "it lies above what our runs predict", ours)
         if theirs < expected.low:
-            return Finding("direction only", "ours reach it, and more", number)
+            return Finding("direction only", "ours reach it, and more", ours)
         if expected.low <= other <= expected.high:
             reason = f"single runs scatter so much that {other:.2f} would agree, too"
-            return Finding("not testable", reason, number)
-        return Finding("reproduced", "it lies where our runs predict a further run", number)
+            return Finding("not testable", reason, ours)
+        return Finding("reproduced", "it lies where our runs predict a further run", ours)
 
 
 @dataclass(frozen=True)
@@ -312,6 +323,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
             "Where": [claim.section for claim in table["claim"]],
             "The paper says": [claim.text for claim in table["claim"]],
             "Verdict": [f"**{finding.verdict}**" for finding in table["finding"]],
+            "Paper": [claim.theirs() for claim in table["claim"]],
             "Ours": [finding.number or "–" for finding in table["finding"]],
             "Because": [finding.reason for finding in table["finding"]],
         }

@@ -1,7 +1,7 @@
 """The list of the paper's claims: each names cells that exist, and what the paper's numbers say."""
 
 from effcnn import cells, claims, paper
-from effcnn.verdicts import Better, Claim, Leads, NotWorse, Reaches, Stated, alone
+from effcnn.verdicts import Better, Leads, NotWorse, Reaches, Stated, alone
 
 
 def test_every_claim_names_cells_that_exist():
@@ -48,9 +48,3 @@ def test_corrections_are_per_table_and_data_set():
     }
     rankings = [claim.family() for claim in claims.CLAIMS if isinstance(claim, Leads)]
     assert len({*rankings} | families) == len(rankings) + len(families)
-
-
-def test_groups_hold_every_claim_once():
-    grouped = [claim for group in claims.GROUPS.values() for claim in group]
-    assert grouped == claims.CLAIMS
-    assert all(isinstance(claim, Claim) for claim in grouped)

@@ -180,6 +180,16 @@ def test_the_first_by_means_alone_do_not_lead(ranking):
     assert repr(said.number).startswith("+0.20 ± ")
 
 
+def test_the_papers_number_stands_beside_ours(around):
+    runs = {BASE: around(98.0, 0.05), BLUR: around(99.2, 0.05)}
+    claims = [Better("", "", BASE, BLUR), Reaches("", "", BLUR, BASE)]
+    assert list(verdicts.shown(verdicts.judged(claims, runs))["Paper"]) == ["−0.86", "99.21"]
+    assert (Leads("", "", "mnist", ("bp",)).theirs(), Equal("", "", *NETS).theirs()) == (
+        "–",
+        "+0.12",
+    )
+
+
 def test_combinations_and_half_epochs_have_no_place_in_a_ranking(ranking, around):
     far = {f"table-4/mnist-{name}": around(99.9, 0.01) for name in ("sam-half", "bp+se+swa")}
     assert verdict(Leads("", "", "mnist", ("bp",)), ranking(bp=99.0) | far) == "reproduced"
