@@ -294,7 +294,10 @@ def judged(claims: list[Claim], runs: Runs) -> pd.DataFrame:
         runs: of all cells of the claims.
     """
     whole = [c for c in claims if not any(_diverged(runs[name]) for name in c.cells())]
-    gaps = _gaps(whole, runs)
+    families: dict[str, list[Pair]] = {}
+    for claim in whole:
+        families.setdefault(claim.family(), []).extend(claim.pairs())
+    gaps = {family: corrected(pairs, runs) for family, pairs in families.items()}
     rows = []
     for claim in claims:
         if claim in whole:
@@ -308,6 +311,24 @@ def judged(claims: list[Claim], runs: Runs) -> pd.DataFrame:
         gap = own.get(pairs[0]) if len(pairs) == 1 else None
         rows.append({"claim": claim, "finding": finding, "gap": gap})
     return pd.DataFrame(rows, columns=["claim", "finding", "gap"])
+
+
+def corrected(pairs: list[Pair], runs: Runs) -> dict[Pair, Gap]:
+    """The difference of each pair, once, with p-values corrected over all of them."""
+    pairs = list(dict.fromkeys(pairs))
+    sides = [[accuracies(runs[name]) for name in pair] for pair in pairs]
+    estimates = [stats.difference(*both) for both in sides]
+    adjusted = stats.holm([estimate.p for estimate in estimates])
+    return {
+        pair: Gap(
+            estimate,
+            float(p),
+            inner=stats.difference(*both, level=0.9),
+            single=stats.single_difference(*both),
+            margin=MARGIN[runs[pair[0]][0].recipe.dataset],
+        )
+        for pair, both, estimate, p in zip(pairs, sides, estimates, adjusted, strict=True)
+    }
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
@@ -334,30 +355,6 @@ def papers(one: str, two: str) -> float | None:
     """The paper's difference between two cells, where it has both."""
     a, b = paper.accuracy(one), paper.accuracy(two)
     return None if a is None or b is None else a - b
-
-
-def _gaps(claims: list[Claim], runs: Runs) -> dict[str, dict[Pair, Gap]]:
-    """By family the difference of each pair, once, with the p-value corrected over the family."""
-    families: dict[str, dict[Pair, Estimate]] = {}
-    for claim in claims:
-        own = families.setdefault(claim.family(), {})
-        for one, two in claim.pairs():
-            own[one, two] = stats.difference(accuracies(runs[one]), accuracies(runs[two]))
-    return {
-        family: {
-            pair: _gap(estimate, p, *(runs[name] for name in pair))
-            for (pair, estimate), p in zip(
-                own.items(), stats.holm([e.p for e in own.values()]), strict=True
-            )
-        }
-        for family, own in families.items()
-    }
-
-
-def _gap(estimate: Estimate, p: float, one: list[Run], two: list[Run]) -> Gap:
-    a, b = accuracies(one), accuracies(two)
-    inner, single = stats.difference(a, b, level=0.9), stats.single_difference(a, b)
-    return Gap(estimate, float(p), inner, single, MARGIN[one[0].recipe.dataset])
 
 
 def _number(gap: Gap, runs: Runs, one: str, two: str) -> Number:

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
@@ -173,6 +174,55 @@ def test_figures_draw_every_run_and_the_papers_number(runs):
     figure = plots.forest(table[1:])
     assert figure.axes[0].get_xlabel() == "gain over the baseline (points)"
     assert [text.get_text() for text in figure.legends[0].texts] == ["ours", "paper"]
+
+
+def test_claims_are_drawn_with_both_intervals_and_what_is_said(runs):
+    values = {
+        name: [run.record["test"]["accuracy"] for run in group] for name, group in runs.items()
+    }
+    rows = [
+        {
+            "panel": panel,
+            "label": f"{name} − baseline",
+            "ours": stats.difference(values[name], values["baseline"]),
+            "single": stats.single_difference(values[name], values["baseline"]),
+            "paper": PAPER.get(name, math.nan) - PAPER["baseline"],
+            "verdict": verdict,
+        }
+        for panel, name, verdict in (
+            ("MNIST", "bp", "reproduced"),
+            ("MNIST", "m", "not testable"),
+            ("CIFAR-10", "bp+m", "not reproduced"),
+        )
+    ]
+    figure = plots.verdicts(pd.DataFrame(rows))
+    first = figure.axes[0]
+    assert [axis.get_title() for axis in figure.axes] == ["MNIST", "CIFAR-10"]
+    assert [text.get_text() for text in first.get_yticklabels()] == [
+        "bp − baseline",
+        "m − baseline",
+    ]
+    [right] = first.child_axes
+    assert [text.get_text() for text in right.get_yticklabels()] == ["reproduced", "not testable"]
+    thin, thick = first.lines[:2]
+    assert tuple(thin.get_xdata()) == (rows[0]["single"].low, rows[0]["single"].high)
+    assert tuple(thick.get_xdata()) == (rows[0]["ours"].low, rows[0]["ours"].high)
+    diamonds = [offset for dots in first.collections for offset in dots.get_offsets()]
+    assert sorted(x for x, _ in diamonds) == pytest.approx(
+        sorted([rows[0]["ours"].value, rows[1]["ours"].value, PAPER["bp"] - PAPER["baseline"]])
+    )
+    single = [{**rows[0], "ours": stats.difference([1.0], [0.0])}]
+    single[0]["single"] = single[0]["ours"]
+    assert len(plots.verdicts(pd.DataFrame(single)).axes[0].lines) == 1  # zero alone, no bars
+
+
+def test_the_best_by_luck_is_drawn_beside_the_papers():
+    draws = stats.best_by_luck([79.0, 80.0, 81.5], 8)
+    [axis] = plots.best_by_luck({"CIFAR-10": draws}, {"CIFAR-10": 3.62}).axes
+    assert axis.get_xlabel() == "best gain (points)"
+    heights = [patch.get_height() for patch in axis.patches]
+    assert 95 < sum(heights) <= 100  # percent; a few draws lie outside
+    assert [line.get_xdata()[0] for line in axis.lines] == [np.median(draws), 3.62, 0]
 
 
 def test_steps_take_turns_and_the_warm_up_does_not_count():
