@@ -271,7 +271,7 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
             theirs = paper.TABLE_3.get(net)
             row["Paper (%)"] = f"{theirs.accuracy:.2f}" if theirs else "–"
             row["Difference"] = "–"
-            if theirs and all(run.record["status"] == "finished" for run in group):
+            if theirs and not any(run.diverged for run in group):
                 mean = stats.mean(results.accuracies(group)).value
                 row["Difference"] = f"{mean - theirs.accuracy:+.2f}".replace("-", "−")
             row["Agrees"] = agrees(theirs.accuracy, group) if theirs else "–"
@@ -284,19 +284,17 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
 
 def accuracy(runs: list[results.Run]) -> Number:
     """The mean test accuracy of a cell with its interval, or how many of its runs diverged."""
-    lost = sum(run.record["status"] == "diverged" for run in runs)
+    lost = sum(run.diverged for run in runs)
     mean = None if lost else stats.mean(results.accuracies(runs)).text()
     return Number(mean or f"diverged {lost} of {len(runs)}", origin(runs))
 
 
 def agrees(theirs: float, runs: list[results.Run]) -> str:
     """Whether the paper's single number lies where our runs predict one further run."""
-    if math.isnan(theirs) or any(run.record["status"] == "diverged" for run in runs):
+    if math.isnan(theirs) or any(run.diverged for run in runs):
         return "–"
     expected = stats.prediction(results.accuracies(runs))
-    if math.isnan(expected.half):
-        return "one run" if len(runs) == 1 else "no spread"
-    return "yes" if expected.low <= theirs <= expected.high else "no"
+    return expected.lacks or ("yes" if expected.low <= theirs <= expected.high else "no")
 
 
 def _listed(values) -> str:

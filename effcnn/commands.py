@@ -130,7 +130,7 @@ def _sweep(
         lost = len(tasks) - len(found)
         print(f"effcnn: {lost} of {len(tasks)} runs are missing", file=sys.stderr)
         return 2
-    return int(any(run.record["status"] == "diverged" for run in found))
+    return int(any(run.diverged for run in found))
 
 
 def _cells(args: Namespace, file: Path) -> tuple[list, list, str]:
@@ -197,7 +197,7 @@ def _train(args: Namespace, recipes: list, keep_epochs: bool) -> int:
             except KeyboardInterrupt:
                 return _stopped("stopped within an epoch", done, len(recipes), root)
             done += 1
-            diverged |= run.record["status"] == "diverged"
+            diverged |= run.diverged
             print(_outcome(run, known))
     return 1 if diverged else 0
 
@@ -213,7 +213,7 @@ def _outcome(run, known) -> str:
     """One line on a run."""
     test, time = run.record["test"], run.record["time"]
     outcome = "diverged: its loss stopped being a number"
-    if run.record["status"] != "diverged":
+    if not run.diverged:
         outcome = f"test accuracy {test['accuracy']:.2f}%, loss {test['loss']:.4f}"
     took = "already there" if known else f"{time['images_per_second']:,.0f} images/s"
     return f"{run.folder}: {outcome} ({took})"

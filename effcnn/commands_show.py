@@ -4,7 +4,6 @@ They print their answer and return the exit status. Whatever takes long to impor
 command that needs it.
 """
 
-import math
 import os
 from argparse import Namespace
 from functools import partial
@@ -68,9 +67,8 @@ def compare(args: Namespace) -> int:
         one = stats.mean(results.accuracies(group))
         print(f"{name}: {one.text()} %, {one.n} run(s)")
     gap = stats.difference(*(results.accuracies(group) for group in groups))
-    note = ": no interval, for one run or for no spread"
-    if not math.isnan(gap.half):
-        note = f", 95% interval, p = {gap.p:.3g} (Welch)"
+    interval = f", 95% interval, p = {gap.p:.3g} (Welch)"
+    note = f": no interval ({gap.lacks})" if gap.lacks else interval
     print(f"difference: {gap.text('+')} points{note}")
     return 0
 

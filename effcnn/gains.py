@@ -37,7 +37,7 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
     theirs = theirs or {}
     rows = []
     for name, group in runs.items():
-        lost = sum(run.record["status"] == "diverged" for run in group)
+        lost = sum(run.diverged for run in group)
         whole = not lost and not _diverged(runs[BASELINE])
         gain = stats.difference(accuracies(group), accuracies(runs[BASELINE])) if whole else None
         paper = theirs.get(name, math.nan)
@@ -61,7 +61,7 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
 
 
 def _diverged(group: list[Run]) -> bool:
-    return any(run.record["status"] == "diverged" for run in group)
+    return any(run.diverged for run in group)
 
 
 def _verdict(row) -> str:
@@ -70,8 +70,8 @@ def _verdict(row) -> str:
         return "–"
     if row.gain is None:
         return "diverged" if row.diverged else "no baseline"
-    if math.isnan(row.p):
-        return "one run" if min(row.gain.n) == 1 else "no spread"
+    if row.gain.lacks:
+        return row.gain.lacks
     if row.p >= RESOLVED:
         return "not resolved"
     return "better" if row.gain.value > 0 else "worse"
@@ -164,11 +164,11 @@ def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
         if len(values) < 2:
             continue
         n = min(len(group) for name, group in groups.items() if name != BASELINE)
-        spread = stats.spread(values)
-        text = f"{stats.resolvable(spread, n):.2f}"
-        source = f"80% power at 5%, {n} runs in each cell; spread from {origin(groups[BASELINE])}"
+        text = f"{stats.resolvable(stats.spread(values), (n, len(values))):.2f}"
+        each = f"{n} runs against {len(values)} of the baseline"
+        source = f"80% power at 5%, {each}; spread from {origin(groups[BASELINE])}"
         number = Number(text, source)._repr_html_()
-        said.append(f"{TITLES[data]} a gain of {number} points ({n} runs per cell)")
+        said.append(f"{TITLES[data]} a gain of {number} points ({each})")
     if not said:
         return "With one run per cell no gain can be told from chance."
     return (
@@ -221,7 +221,7 @@ def single_runs(runs: dict[str, list[Run]]) -> pd.DataFrame:
             (name, run.recipe.seed, run.record["test"]["accuracy"])
             for name, group in runs.items()
             for run in group
-            if run.record["status"] == "finished"
+            if not run.diverged
         ],
         columns=["techniques", "seed", "accuracy"],
     )

@@ -1,9 +1,11 @@
 """The figures of the book, drawn with seaborn from tables of runs."""
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -176,6 +178,70 @@ def forest(gains: pd.DataFrame) -> Figure:
                 _diamond(axis, row.paper_gain, place)
         axis.axvline(0, color="0.3", linewidth=1)
         axis.set(title=panel, xlabel="gain over the baseline (points)")
+    _legend(figure)
+    return _finished(figure)
+
+
+def verdicts(claims: pd.DataFrame) -> Figure:
+    """Differences that claims are about, with two intervals each, and what is said of them.
+
+    Args:
+        claims: columns `panel`, `label`, `ours` (Estimate of the difference of the means), `single`
+            (Estimate of that of two further single runs), `paper` (points, nan where it has none)
+            and `verdict`. A positive difference is as the claim has it.
+    """
+    sizes = claims.groupby("panel", sort=False).size()
+    figure, panels = plt.subplots(
+        *(len(sizes), 1),
+        figsize=(WIDTH, 1.2 * len(sizes) + 0.32 * len(claims)),
+        height_ratios=list(sizes + 1),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axis, panel in zip(panels.flat, sizes.index, strict=True):
+        part = claims[claims["panel"] == panel].reset_index(drop=True)
+        for row in part.itertuples():
+            for gap, width, label in (
+                (row.single, 1.0, "ours, two further runs"),
+                (row.ours, 3.5, "ours, means"),
+            ):
+                if not math.isnan(gap.half):
+                    ends = (gap.low, gap.high)
+                    axis.plot(ends, (row.Index,) * 2, color="C0", linewidth=width, label=label)
+            axis.scatter(row.ours.value, row.Index, s=36, color="C0", zorder=3)
+            if not math.isnan(row.paper):
+                _diamond(axis, row.paper, row.Index)
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set_yticks(range(len(part)), part["label"])
+        axis.set(title=panel, ylim=(len(part) - 0.5, -0.5), xlabel="difference (points)")
+        said = axis.secondary_yaxis("right")
+        said.set_yticks(range(len(part)), part["verdict"])
+        for side in (axis, said):
+            side.tick_params(axis="y", labelsize="x-small", length=0)
+    _legend(figure)
+    return _finished(figure)
+
+
+def best_by_luck(draws: dict[str, Sequence[float]], paper: dict[str, float]) -> Figure:
+    """How large the best of gains that do nothing is, by panel, with the paper's best one.
+
+    Args:
+        draws: simulated largest gains (points), by panel.
+        paper: the paper's largest gain, by panel.
+    """
+    figure, axes = plt.subplots(
+        1, len(draws), figsize=(WIDTH, 3.0), layout="constrained", squeeze=False
+    )
+    for axis, (panel, values) in zip(axes.flat, draws.items(), strict=True):
+        # A few draws lie far out; they count in the shares all the same.
+        low, high = np.quantile(values, (0.001, 0.995))
+        reach = (min(low, 0), max(high, 1.1 * paper[panel]))
+        weights = np.full(len(values), 100 / len(values))
+        axis.hist(values, bins=60, range=reach, weights=weights, color="C0", alpha=0.6)
+        axis.axvline(np.median(values), color="C0", linewidth=2, label="luck alone, median")
+        axis.axvline(paper[panel], color="C1", linestyle="--", linewidth=2, label="paper's best")
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set(title=panel, xlabel="best gain (points)", ylabel="share of simulations (%)")
     _legend(figure)
     return _finished(figure)
 

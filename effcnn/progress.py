@@ -83,7 +83,7 @@ class Progress:
         self.done += 1
         self.left[name] = 0
         time = run.record["time"]
-        diverged = run.record["status"] == "diverged"
+        diverged = run.diverged
         took = f"{time['train_seconds']:.0f} s, {time['images_per_second']:,.0f} images/s"
         outcome = "diverged" if diverged else f"{run.record[self.split]['accuracy']:.2f}%"
         took = "trained by another process" if elsewhere else took

@@ -3,7 +3,6 @@
 Importing this needs no torch.
 """
 
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +19,8 @@ published, here: mean test accuracy in percent with its 95% interval (runs).
 paper in published, paper in here: whether the paper's number lies where these runs predict one
 further run. here in published: whether the mean of the runs here lies where the published runs
 predict the mean of so many further runs. After each answer stands how far the 95% prediction
-interval reaches to either side: where it is wide, yes says little. One run predicts nothing.
+interval reaches to either side: where it is wide, yes says little. One run predicts nothing,
+nor do runs without spread.
 epochs: --epochs made another recipe of the runs here, so that nothing is compared with them."""
 
 
@@ -79,7 +79,7 @@ def _found(cell: Cell, store: Path) -> list[Run]:
 
 def _accuracies(runs: list[Run]) -> list[float] | None:
     """None where there is no run, or one diverged: the cell has no mean then."""
-    whole = runs and all(run.record["status"] == "finished" for run in runs)
+    whole = runs and not any(run.diverged for run in runs)
     return results.accuracies(runs) if whole else None
 
 
@@ -95,7 +95,7 @@ def _agrees(values: list[float] | None, runs: list[Run]) -> str:
     if values is None or known is None:
         return "-"
     expected = stats.prediction(known, of=len(values))
-    if math.isnan(expected.half):
-        return "one run"
+    if expected.lacks:
+        return expected.lacks
     within = expected.low <= stats.mean(values).value <= expected.high
     return f"{'yes' if within else 'no'} ±{expected.half:.{2 if expected.half < 10 else 1}f}"

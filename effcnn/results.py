@@ -35,6 +35,11 @@ class Run:
     recipe: Recipe
     record: dict  # run.json
 
+    @property
+    def diverged(self) -> bool:
+        """Whether its loss became no number, so that it has no accuracy."""
+        return self.record["status"] == "diverged"
+
     def predictions(self) -> dict[str, np.ndarray]:
         """`answer` and `label` (uint8) and `confidence` (float16), each (test images,)."""
         path = self.folder / "predictions.safetensors"
@@ -256,6 +261,6 @@ def accuracies(runs: list[Run], split: str = "test") -> list[float]:
     Raises `UserError` if a run diverged: there is no mean then.
     """
     for run in runs:
-        if run.record["status"] != "finished":
-            raise UserError(f"{run.folder} {run.record['status']}: its cell has no mean")
+        if run.diverged:
+            raise UserError(f"{run.folder} diverged: its cell has no mean")
     return [run.record[split]["accuracy"] for run in runs]

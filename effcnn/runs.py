@@ -236,8 +236,8 @@ def load(run: results.Run | Path | str) -> nn.Module:
     """
     run = run if isinstance(run, results.Run) else results.read(run)
     path = run.folder / "weights.safetensors"
-    if run.record["status"] != "finished":
-        raise UserError(f"{run.folder} {run.record['status']}: it has no trained net")
+    if run.diverged:
+        raise UserError(f"{run.folder} diverged: it has no trained net")
     if not path.is_file():
         raise UserError(f"{run.folder} kept no weights; train its recipe into another --results")
     model, _, _ = build(run.recipe)

@@ -87,7 +87,7 @@ def _runs(entry: Entry, root: Path) -> list[Run]:
 def _status(entry: Entry, runs: list[Run]) -> str:
     if entry.cell is None:
         return "refused"
-    if any(run.record["status"] == "diverged" for run in runs):
+    if any(run.diverged for run in runs):
         return "diverged"
     return "scored" if len(runs) == len(entry.cell.seeds) else "incomplete"
 
@@ -126,9 +126,7 @@ def _beats(gain: Estimate) -> str:
     """Whether the interval of the gain lies above zero, or why there is none."""
     if math.isnan(gain.value):
         return ""
-    if math.isnan(gain.half):
-        return "one run" if min(gain.n) == 1 else "no spread"
-    return "yes" if gain.low > 0 else "no"
+    return gain.lacks or ("yes" if gain.low > 0 else "no")
 
 
 def _notes(entries: list[Entry]) -> list[str]:

@@ -18,8 +18,8 @@ def last(runs: list[Run]) -> list[float]:
     Raises `UserError` where a run held none out, or diverged.
     """
     for run in runs:
-        if run.record["status"] != "finished":
-            raise UserError(f"{run.folder} {run.record['status']}")
+        if run.diverged:
+            raise UserError(f"{run.folder} diverged")
         if "validation_accuracy" not in run.record["history"][-1]:
             raise UserError(f"{run.folder} has no validation accuracy after its last epoch")
     return [run.record["history"][-1]["validation_accuracy"] for run in runs]
@@ -42,7 +42,7 @@ def table(runs: dict[str, list[Run]]) -> pd.DataFrame:
     """
     rows = []
     for name, group in runs.items():
-        lost = sum(run.record["status"] == "diverged" for run in group)
+        lost = sum(run.diverged for run in group)
         rows.append(
             {
                 "cell": name,

@@ -1,12 +1,13 @@
 """Means with intervals, differences with intervals, and what a number of seeds can resolve.
 
-Every function takes plain numbers, one per run (in percent, say), and needs at least two of them
-for an interval: with one run the interval is `nan`, never zero.
+Every function takes plain numbers, one per run (in percent, say). One run has no interval, and
+runs that are all equal have none either: its half-width is `nan`, never zero, because a spread that
+no run shows is not known to be none. `Estimate.lacks` says which of the two it is.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -19,7 +20,7 @@ class Estimate:
     """A mean or a difference of means, with the half-width of its interval."""
 
     value: float
-    half: float  # nan for a single run
+    half: float  # nan where there is none
     n: int | tuple[int, int]
     p: float = math.nan  # two-sided, of no difference
 
@@ -27,6 +28,14 @@ class Estimate:
         """`98.71 ± 0.12`, or `98.71` without an interval; `sign="+"` writes `+0.10` and `−0.10`."""
         interval = "" if math.isnan(self.half) else f" ± {self.half:.2f}"
         return f"{self.value:{sign}.2f}{interval}".replace("-", "−")
+
+    @property
+    def lacks(self) -> str:
+        """Why there is no interval: `one run`, or `no spread` between runs; empty if there is."""
+        if not math.isnan(self.half):
+            return ""
+        fewest = min(self.n) if isinstance(self.n, tuple) else self.n
+        return "one run" if fewest == 1 else "no spread"
 
     @property
     def low(self) -> float:
@@ -55,41 +64,33 @@ def prediction(values: Sequence[float], level: float = 0.95, *, of: int = 1) -> 
 def spread(values: Sequence[float]) -> float:
     """The standard deviation between runs (n - 1 below); nan for a single one."""
     x = _numbers(values)
-    return float(x.std(ddof=1)) if len(x) > 1 else math.nan
+    if len(x) < 2:
+        return math.nan
+    # Of equal numbers NumPy's mean may be off by a rounding, and then they seem to differ.
+    return float(x.std(ddof=1)) if x.min() < x.max() else 0.0
 
 
-def luck(values: Sequence[float], level: float = 0.95) -> float:
-    """How far apart two further runs of this recipe may fall by luck: t(n-1) * s * sqrt(2)."""
-    return _half(_numbers(values), 2, level)
+def luck(
+    values: Sequence[float], others: Sequence[float] | None = None, level: float = 0.95
+) -> float:
+    """How far apart two further runs may fall by luck alone, if their true means are the same.
+
+    Of one recipe: t(n-1) * s * sqrt(2). With the runs of another recipe as `others`, one run of
+    each: t * sqrt(s1^2 + s2^2), with Welch's freedom.
+    """
+    if others is None:
+        return _half(_numbers(values), 2, level)
+    return _welch(values, others, lambda n: 1, level).half
 
 
 def single_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """Where one further run of `a` minus one further run of `b` would fall (Welch's freedom)."""
-    x, y = _numbers(a), _numbers(b)
-    gap, n = float(x.mean() - y.mean()), (len(x), len(y))
-    if min(n) < 2:
-        return Estimate(gap, math.nan, n)
-    parts = [z.var(ddof=1) * (1 + 1 / len(z)) for z in (x, y)]
-    if not (both := sum(parts)):
-        return Estimate(gap, math.nan, n)
-    freedom = both**2 / sum(part**2 / (k - 1) for part, k in zip(parts, n, strict=True))
-    return Estimate(gap, float(stats.t.ppf((1 + level) / 2, freedom) * math.sqrt(both)), n)
+    return replace(_welch(a, b, lambda n: 1 + 1 / n, level), p=math.nan)
 
 
 def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """The mean of `a` minus the mean of `b`, with Welch's interval and p-value."""
-    x, y = _numbers(a), _numbers(b)
-    gap, n = float(x.mean() - y.mean()), (len(x), len(y))
-    if min(n) < 2:
-        return Estimate(gap, math.nan, n)
-    variances = x.var(ddof=1) / n[0], y.var(ddof=1) / n[1]
-    both = sum(variances)
-    if both == 0:
-        return Estimate(gap, math.nan, n)
-    freedom = both**2 / sum(v**2 / (k - 1) for v, k in zip(variances, n, strict=True))
-    reach = stats.t.ppf((1 + level) / 2, freedom)
-    p = 2 * stats.t.sf(abs(gap) / math.sqrt(both), freedom)
-    return Estimate(gap, float(reach * math.sqrt(both)), n, float(p))
+    return _welch(a, b, lambda n: 1 / n, level)
 
 
 def equivalent(a: Sequence[float], b: Sequence[float], margin: float) -> bool:
@@ -113,23 +114,26 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def resolvable(spread: float, n: int, power: float = 0.8, level: float = 0.95) -> float:
-    """The smallest true difference of two cells that Welch's test of n runs each finds this often.
+def resolvable(
+    spread: float, n: int | tuple[int, int], power: float = 0.8, level: float = 0.95
+) -> float:
+    """The smallest true difference of two cells that Welch's test finds this often.
 
     Simulated with fixed draws: with few runs Welch's test finds less than the textbook formula,
     which is the pooled test's, promises. Good to about 1%.
 
     Args:
         spread: standard deviation between seeds, the same in both cells.
-        n: runs per cell, at least 2; `nan` for one.
+        n: runs in each cell, or in the one and the other; at least 2, else the answer is `nan`.
     """
-    if n < 2:
+    sizes = n if isinstance(n, tuple) else (n, n)
+    if min(sizes) < 2:
         return math.nan
-    a, b = np.random.default_rng(0).normal(size=(2, 40_000, n))
-    variances = a.var(1, ddof=1) / n, b.var(1, ddof=1) / n
-    both = sum(variances)
-    freedom = both**2 * (n - 1) / sum(variance**2 for variance in variances)
-    reach = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(both)
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(40_000, size)) for size in sizes)
+    variances = [x.var(1, ddof=1) / size for x, size in zip((a, b), sizes, strict=True)]
+    freedom = _freedom(variances, sizes)
+    reach = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(sum(variances))
     # A true gap is found where gap + noise > reach, so the gap is a quantile of reach - noise.
     return spread * float(np.quantile(reach - (a.mean(1) - b.mean(1)), power))
 
@@ -142,9 +146,51 @@ def _numbers(values: Sequence[float]) -> np.ndarray:
     return x
 
 
+def best_by_luck(values: Sequence[float], tried: int, draws: int = 40_000) -> np.ndarray:
+    """The largest of `tried` gains that do nothing: single runs over one single baseline run.
+
+    Simulated with fixed draws, normal, with the spread of `values`. How badly these few runs know
+    it counts too: each draw takes a spread of its own, from what they leave open.
+
+    Returns: the largest gain of each draw; all `nan` where the runs show no spread.
+    """
+    rng, n = np.random.default_rng(0), len(_numbers(values))
+    runs = rng.normal(size=(draws, tried + 1))
+    gains = runs[:, 1:].max(1) - runs[:, 0]
+    if n < 2 or not spread(values):
+        return np.full(draws, math.nan)
+    return gains * spread(values) * np.sqrt((n - 1) / rng.chisquare(n - 1, draws))
+
+
+def _welch(
+    a: Sequence[float], b: Sequence[float], share: Callable[[int], float], level: float
+) -> Estimate:
+    """The difference of the means, with interval and p-value.
+
+    Args:
+        share: how much of the variance between the n runs of a side counts, by n.
+    """
+    x, y = _numbers(a), _numbers(b)
+    gap, n = float(x.mean() - y.mean()), (len(x), len(y))
+    if min(n) < 2:
+        return Estimate(gap, math.nan, n)
+    parts = [share(len(z)) * spread(z) ** 2 for z in (x, y)]
+    if not (deviation := math.sqrt(sum(parts))):
+        return Estimate(gap, math.nan, n)
+    freedom = _freedom(parts, n)
+    reach = float(stats.t.ppf((1 + level) / 2, freedom))
+    p = float(2 * stats.t.sf(abs(gap) / deviation, freedom))
+    return Estimate(gap, reach * deviation, n, p)
+
+
+def _freedom(parts, n):
+    """Degrees of freedom of a sum of variances, by Welch and Satterthwaite."""
+    return sum(parts) ** 2 / sum(part**2 / (k - 1) for part, k in zip(parts, n, strict=True))
+
+
 def _half(x: np.ndarray, factor: float, level: float) -> float:
     """Half-width of a t interval with variance `factor` times that of one run."""
-    if len(x) < 2:
+    if len(x) < 2 or not (deviation := spread(x)):
         return math.nan
     reach = stats.t.ppf((1 + level) / 2, len(x) - 1)
-    return float(reach * x.std(ddof=1) * math.sqrt(factor))
+    return float(reach * deviation * math.sqrt(factor))

@@ -214,7 +214,7 @@ def table(cells: list[Cell], root: Path):
     rows = []
     for cell in cells:
         found = [run for recipe in cell.recipes() if (run := results.whole(recipe, root))]
-        lost = sum(run.record["status"] == "diverged" for run in found)
+        lost = sum(run.diverged for run in found)
         accuracy = "-"
         if found and not lost:
             accuracy = stats.mean(results.accuracies(found)).text()

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
@@ -105,6 +106,26 @@ def test_the_papers_number_agrees_within_our_prediction(runs):
     assert chapter.agrees(75.0, runs["baseline"]) == "no"
     assert chapter.agrees(math.nan, runs["baseline"]) == "–"
     assert chapter.agrees(80.0, runs["baseline"][:1]) == "one run"
+    assert chapter.agrees(80.0, [runs["baseline"][1]] * 3) == "no spread"
+
+
+def test_equal_runs_have_no_interval_on_a_page(runs):
+    equal = {name: [group[0]] * 3 for name, group in runs.items()}
+    table = gains.gains(equal, PAPER)
+    assert list(table["verdict"]) == ["–", *["no spread"] * 3]
+    shown = gains.shown(table, equal)
+    assert [repr(entry) for entry in shown["Ours (%)"][:2]] == ["79.00", "83.00"]
+    assert repr(shown["Our gain"][1]) == "+4.00"
+    assert list(shown["Agrees"][:2]) == ["no spread", "no spread"]
+
+
+def test_what_is_resolved_counts_the_runs_of_the_baseline(runs):
+    groups = {"baseline": runs["baseline"] * 2, "bp": runs["bp"]}
+    spread = stats.spread([79.0, 80.0, 81.0] * 2)
+    text = gains.resolves({"cifar10": groups})
+    assert f">{stats.resolvable(spread, (3, 6)):.2f}<" in text
+    assert "points (3 runs against 6 of the baseline)" in text
+    assert "no gain can be told" in gains.resolves({"cifar10": {"baseline": runs["bp"][:1]}})
 
 
 def test_a_row_at_half_the_epochs_says_so(runs):
@@ -153,6 +174,55 @@ def test_figures_draw_every_run_and_the_papers_number(runs):
     figure = plots.forest(table[1:])
     assert figure.axes[0].get_xlabel() == "gain over the baseline (points)"
     assert [text.get_text() for text in figure.legends[0].texts] == ["ours", "paper"]
+
+
+def test_claims_are_drawn_with_both_intervals_and_what_is_said(runs):
+    values = {
+        name: [run.record["test"]["accuracy"] for run in group] for name, group in runs.items()
+    }
+    rows = [
+        {
+            "panel": panel,
+            "label": f"{name} − baseline",
+            "ours": stats.difference(values[name], values["baseline"]),
+            "single": stats.single_difference(values[name], values["baseline"]),
+            "paper": PAPER.get(name, math.nan) - PAPER["baseline"],
+            "verdict": verdict,
+        }
+        for panel, name, verdict in (
+            ("MNIST", "bp", "reproduced"),
+            ("MNIST", "m", "not testable"),
+            ("CIFAR-10", "bp+m", "not reproduced"),
+        )
+    ]
+    figure = plots.verdicts(pd.DataFrame(rows))
+    first = figure.axes[0]
+    assert [axis.get_title() for axis in figure.axes] == ["MNIST", "CIFAR-10"]
+    assert [text.get_text() for text in first.get_yticklabels()] == [
+        "bp − baseline",
+        "m − baseline",
+    ]
+    [right] = first.child_axes
+    assert [text.get_text() for text in right.get_yticklabels()] == ["reproduced", "not testable"]
+    thin, thick = first.lines[:2]
+    assert tuple(thin.get_xdata()) == (rows[0]["single"].low, rows[0]["single"].high)
+    assert tuple(thick.get_xdata()) == (rows[0]["ours"].low, rows[0]["ours"].high)
+    diamonds = [offset for dots in first.collections for offset in dots.get_offsets()]
+    assert sorted(x for x, _ in diamonds) == pytest.approx(
+        sorted([rows[0]["ours"].value, rows[1]["ours"].value, PAPER["bp"] - PAPER["baseline"]])
+    )
+    single = [{**rows[0], "ours": stats.difference([1.0], [0.0])}]
+    single[0]["single"] = single[0]["ours"]
+    assert len(plots.verdicts(pd.DataFrame(single)).axes[0].lines) == 1  # zero alone, no bars
+
+
+def test_the_best_by_luck_is_drawn_beside_the_papers():
+    draws = stats.best_by_luck([79.0, 80.0, 81.5], 8)
+    [axis] = plots.best_by_luck({"CIFAR-10": draws}, {"CIFAR-10": 3.62}).axes
+    assert axis.get_xlabel() == "best gain (points)"
+    heights = [patch.get_height() for patch in axis.patches]
+    assert 95 < sum(heights) <= 100  # percent; a few draws lie outside
+    assert [line.get_xdata()[0] for line in axis.lines] == [np.median(draws), 3.62, 0]
 
 
 def test_steps_take_turns_and_the_warm_up_does_not_count():

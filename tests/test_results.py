@@ -160,3 +160,11 @@ def test_folder_of_several_recipes_has_no_mean(stored, own_results, small, recor
     (stored / "sweeps" / "small.toml").unlink()
     with pytest.raises(UserError, match="there is no folder of runs nowhere"):
         results.group("nowhere")
+
+
+def test_a_run_says_whether_it_diverged(record, tmp_path, small):
+    for accuracy, lost in ((98.5, False), (None, True)):
+        run = results.Run(tmp_path, small(), record(accuracy))
+        assert run.diverged is lost
+    with pytest.raises(UserError, match="diverged: its cell has no mean"):
+        results.accuracies([run])

@@ -85,9 +85,27 @@ def test_one_run_has_no_interval():
         assert math.isnan(one.low)
 
 
+def test_equal_runs_have_no_interval_and_say_why():
+    equal = [98.1] * 3  # NumPy gives them a spread of 1e-14
+    assert np.std(equal, ddof=1) > 0
+    assert stats.spread(equal) == 0
+    for one in (stats.mean(equal), stats.prediction(equal), stats.difference(equal, equal)):
+        assert math.isnan(one.half)
+        assert one.lacks == "no spread"
+        assert "±" not in one.text()
+    assert math.isnan(stats.luck(equal))
+    assert (stats.mean([7]).lacks, stats.difference([7], A).lacks) == ("one run", "one run")
+    assert (stats.mean(A).lacks, stats.difference(equal, A).lacks) == ("", "")
+
+
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf, 1.0]])
 @pytest.mark.parametrize(
-    "function", [stats.mean, stats.prediction, lambda x: stats.difference(A, x)]
+    "function",
+    [
+        *(stats.mean, stats.prediction),
+        *(lambda x: stats.difference(A, x), lambda x: stats.single_difference(x, A)),
+        *(lambda x: stats.luck(A, x), lambda x: stats.best_by_luck(x, 9)),
+    ],
 )
 def test_numbers_that_are_none(function, values):
     with pytest.raises(UserError, match="at least one finite number"):
@@ -126,6 +144,18 @@ def test_resolvable_gap_is_found_that_often(n, power):
     assert (p < 0.05).mean() == pytest.approx(power, abs=0.015)
 
 
+@pytest.mark.parametrize("sizes", [(3, 10), (10, 3), (5, 10)])
+def test_resolvable_gap_of_unequal_numbers_is_found_that_often(sizes):
+    gap = stats.resolvable(0.27, sizes)
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(mean, 0.27, (20_000, n)) for mean, n in zip((gap, 0), sizes, strict=True))
+    p = scipy_stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue
+    assert (p < 0.05).mean() == pytest.approx(0.8, abs=0.015)
+    assert stats.resolvable(0.27, max(sizes)) < gap < stats.resolvable(0.27, min(sizes))
+    assert stats.resolvable(0.27, (5, 5)) == stats.resolvable(0.27, 5)
+    assert math.isnan(stats.resolvable(0.27, (1, 10)))
+
+
 def test_resolvable_gap_scales():
     assert stats.resolvable(0.5, 5) == pytest.approx(5 * stats.resolvable(0.1, 5), rel=1e-4)
     assert stats.resolvable(0, 5) == 0
@@ -162,3 +192,39 @@ def test_prediction_of_a_mean_covers_it():
     ]
     assert 0.94 < np.mean(inside) < 0.96
     assert stats.prediction(known[0]) == stats.prediction(known[0], of=1)
+
+
+def test_luck_of_two_recipes_covers_their_single_runs():
+    """In 95 of 100 simulated cases; the recipes scatter differently, their true means are equal."""
+    rng = np.random.default_rng(0)
+    apart = []
+    for _ in range(4000):
+        reach = stats.luck(rng.normal(0, 1, 8), rng.normal(0, 3, 5))
+        apart.append(abs(rng.normal(0, 1) - rng.normal(0, 3)) <= reach)
+    assert 0.935 < np.mean(apart) < 0.965
+    u, v = 5 / 3, 28.0  # the variances of A and B
+    freedom = (u + v) ** 2 / (u**2 / 3 + v**2 / 2)
+    expected = scipy_stats.t.ppf(0.975, freedom) * math.sqrt(u + v)
+    assert stats.luck(A, B) == stats.luck(B, A) == pytest.approx(expected)
+    assert stats.luck(A) == pytest.approx(T3 * math.sqrt(5 / 3) * math.sqrt(2))
+    assert math.isnan(stats.luck(A, [1.0]))
+
+
+def test_single_differences_have_no_p_of_the_means():
+    assert math.isnan(stats.single_difference(A, B).p)
+    assert stats.single_difference(A, B).value == stats.difference(A, B).value
+
+
+def test_the_best_of_techniques_that_do_nothing():
+    """Against the exact distribution for a spread that is known well: one baseline for all."""
+    many = np.random.default_rng(1).normal(80, 1, 4000)
+    best = stats.best_by_luck(many, 9) / stats.spread(many)
+    base = np.linspace(-8, 8, 4001)
+    for gain in (0.5, 1.5, 3.0):
+        inside = scipy_stats.norm.cdf(base + gain) ** 9 * scipy_stats.norm.pdf(base)
+        assert (best <= gain).mean() == pytest.approx(np.trapezoid(inside, base), abs=0.01)
+    assert np.median(stats.best_by_luck(many, 20)) > np.median(stats.best_by_luck(many, 9))
+    # One gain is the difference of two single runs, and few runs know the spread badly.
+    assert np.quantile(stats.best_by_luck(A, 1), 0.975) == pytest.approx(stats.luck(A), rel=0.03)
+    assert np.isnan(stats.best_by_luck([5.0, 5.0], 9)).all()
+    assert np.isnan(stats.best_by_luck([5.0], 9)).all()
