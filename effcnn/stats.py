@@ -20,7 +20,7 @@ class Estimate:
 
     value: float
     half: float  # nan for a single run
-    n: int | tuple[int, int]
+    n: int | tuple[int, ...]
     p: float = math.nan  # two-sided, of no difference
 
     def text(self, sign: str = "") -> str:
@@ -148,3 +148,25 @@ def _half(x: np.ndarray, factor: float, level: float) -> float:
         return math.nan
     reach = stats.t.ppf((1 + level) / 2, len(x) - 1)
     return float(reach * x.std(ddof=1) * math.sqrt(factor))
+
+
+def contrast(
+    groups: Sequence[Sequence[float]], weights: Sequence[float], level: float = 0.95
+) -> Estimate:
+    """The sum of weights times the means of `groups`, with Welch and Satterthwaite's interval.
+
+    `contrast([a, b], [1, -1])` is `difference(a, b)`. What two techniques gain together beyond the
+    sum of their single gains is `contrast([both, one, other, base], [1, -1, -1, 1])`: the baseline
+    stands in it once, with all its error. A group of weight 0 does not count.
+    """
+    used = [(w, _numbers(x)) for x, w in zip(groups, weights, strict=True) if w]
+    value, n = float(sum(w * x.mean() for w, x in used)), tuple(len(x) for _, x in used)
+    if not used or min(n) < 2:
+        return Estimate(value, math.nan, n)
+    parts = [w**2 * x.var(ddof=1) / len(x) for w, x in used]
+    if not (total := sum(parts)):
+        return Estimate(value, math.nan, n)
+    freedom = total**2 / sum(part**2 / (k - 1) for part, k in zip(parts, n, strict=True))
+    reach = stats.t.ppf((1 + level) / 2, freedom)
+    p = 2 * stats.t.sf(abs(value) / math.sqrt(total), freedom)
+    return Estimate(value, float(reach * math.sqrt(total)), n, float(p))

@@ -1,0 +1,100 @@
+"""Do gains add up? What a combination gains beside the sum of what its parts gain alone.
+
+All gains are against the runs of one baseline, so their errors are not independent: a combination
+of k techniques gains beyond the sum `together - (part 1 + ... + part k) + (k - 1) * baseline`. That
+is one contrast of means, in whose interval every run counts once.
+"""
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from effcnn import stats
+from effcnn.chapter import Number, origin
+from effcnn.gains import BASELINE, RESOLVED
+from effcnn.results import Run, accuracies
+
+Runs = dict[str, list[Run]]  # of one net, by techniques
+
+
+def table(runs: Runs, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """Whether combinations are shown to gain less, or more, than the sum of their parts.
+
+    Args:
+        runs: the combinations, their parts, and `baseline`.
+        names: of the combinations; all of `runs` if None.
+    Returns: one row per combination: `techniques`, `missing` (parts that are not in `runs`),
+        `together` and `summed` (gains), `excess` (the first minus the second; Estimates, None
+        where a part is missing or a run diverged), `p` (of no excess, after Holm's correction over
+        the rows) and `verdict`: less, more, not resolved, one run, no spread, diverged, parts
+        missing.
+    """
+    rows = []
+    for name in names if names is not None else [name for name in runs if "+" in name]:
+        parts = name.split("+")
+        missing = [part for part in (*parts, BASELINE) if part not in runs]
+        row = {"techniques": name, "missing": missing}
+        row |= dict.fromkeys(("together", "summed", "excess"))
+        if not missing and not any(map(_diverged, [runs[n] for n in (name, *parts, BASELINE)])):
+            base, alone = accuracies(runs[BASELINE]), [accuracies(runs[part]) for part in parts]
+            whole, k = accuracies(runs[name]), len(parts)
+            row["together"] = stats.difference(whole, base)
+            row["summed"] = stats.contrast([*alone, base], [*[1] * k, -k])
+            row["excess"] = stats.contrast([whole, *alone, base], [1, *[-1] * k, k - 1])
+        rows.append(row)
+    columns = ["techniques", "missing", "together", "summed", "excess"]
+    found = pd.DataFrame(rows, columns=columns)
+    found["p"] = stats.holm([one.p if one else math.nan for one in found["excess"]])
+    found["verdict"] = [
+        "parts missing" if row.missing else _verdict(row.excess, row.p, "more", "less")
+        for row in found.itertuples()
+    ]
+    return found
+
+
+def leave_one_out(runs: Runs, full: str) -> pd.DataFrame:
+    """What the combination `full` loses without each of its parts.
+
+    Returns: one row per part whose combination without it is in `runs`: `part`, `techniques` (those
+        that stay), `n` (runs, without and with), `carries` (accuracy with the part minus without;
+        an Estimate, or None where a run diverged), `p` (after Holm's correction over the rows) and
+        `verdict`: carries, harms, not resolved, one run, no spread, diverged.
+    """
+    rows = []
+    for part in full.split("+"):
+        rest = "+".join(other for other in full.split("+") if other != part)
+        if rest not in runs:
+            continue
+        whole = not (_diverged(runs[full]) or _diverged(runs[rest]))
+        gap = stats.difference(accuracies(runs[full]), accuracies(runs[rest])) if whole else None
+        counts = len(runs[rest]), len(runs[full])
+        rows.append({"part": part, "techniques": rest, "n": counts, "carries": gap})
+    found = pd.DataFrame(rows, columns=["part", "techniques", "n", "carries"])
+    found["p"] = stats.holm([one.p if one else math.nan for one in found["carries"]])
+    found["verdict"] = [
+        _verdict(row.carries, row.p, "carries", "harms") for row in found.itertuples()
+    ]
+    return found
+
+
+def number(estimate: stats.Estimate | None, runs: Runs, names: Iterable[str]) -> Number | str:
+    """An Estimate for a page, with the runs of `names` as its origin; a dash for None."""
+    if estimate is None:
+        return "–"
+    return Number(estimate.text("+"), "; ".join(origin(runs[name]) for name in names))
+
+
+def _diverged(group: list[Run]) -> bool:
+    return any(run.record["status"] == "diverged" for run in group)
+
+
+def _verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
+    """What may be said of a difference, and no more."""
+    if found is None:
+        return "diverged"
+    if math.isnan(p):
+        return "one run" if min(found.n) == 1 else "no spread"
+    if p >= RESOLVED:
+        return "not resolved"
+    return above if found.value > 0 else below

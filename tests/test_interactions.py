@@ -1,0 +1,180 @@
+"""Do gains add up: contrasts by hand and in simulation, tables of hand-made runs."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from effcnn import cells, interactions, results, stats
+from effcnn.errors import UserError
+from effcnn.recipe import Recipe
+
+A, B, C = [1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 12.0], [5.0, 5.5, 7.0]
+FULL = "bp+co+m+ls+sam+swa"
+
+
+def test_a_contrast_of_two_is_welchs_test():
+    welch = scipy_stats.ttest_ind(A, B, equal_var=False)
+    one = stats.contrast([A, B], [1, -1])
+    assert (one.value, one.n) == (-3.5, (4, 3))
+    assert (one.low, one.high) == pytest.approx(tuple(welch.confidence_interval()))
+    assert one.p == pytest.approx(welch.pvalue)
+    assert stats.contrast([A], [1]).half == pytest.approx(stats.mean(A).half)
+    assert stats.contrast([A, B, C], [1, -1, 0]) == one
+
+
+def test_a_contrast_by_hand():
+    one = stats.contrast([A, B, C], [2, -1, 0.5])
+    u, v, w = 4 * (5 / 3) / 4, 28 / 3, 0.25 * np.var(C, ddof=1) / 3
+    freedom = (u + v + w) ** 2 / (u**2 / 3 + v**2 / 2 + w**2 / 2)
+    assert one.value == pytest.approx(5 - 6 + 17.5 / 6)
+    assert one.half == pytest.approx(scipy_stats.t.ppf(0.975, freedom) * math.sqrt(u + v + w))
+
+
+def test_a_contrast_of_equal_cells_is_the_pooled_test():
+    """With one spread and one n everywhere: the t test of an interaction in a 2x2 design."""
+    cell = np.array([-1.0, 0.0, 1.0])
+    both, one, other, base = cell + 7, cell + 5, cell + 4, cell
+    found = stats.contrast([both, one, other, base], [1, -1, -1, 1])
+    error = math.sqrt(4 * 1 / 3)
+    assert found.value == -2
+    assert found.half == pytest.approx(scipy_stats.t.ppf(0.975, 8) * error)  # 4 * (3 - 1)
+    assert found.p == pytest.approx(2 * scipy_stats.t.sf(2 / error, 8))
+
+
+def test_a_contrast_covers_the_truth():
+    rng = np.random.default_rng(0)
+    weights, truth, inside = [1, -1, -1, -1, 2], 86.0 - 83 - 82 - 81 + 2 * 80, 0
+    for _ in range(3000):
+        groups = [
+            rng.normal(m, 0.3, n)
+            for m, n in zip((86, 83, 82, 81, 80), (5, 3, 3, 3, 5), strict=True)
+        ]
+        one = stats.contrast(groups, weights)
+        inside += one.low <= truth <= one.high
+    assert inside / 3000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_contrast_without_spread_has_no_interval():
+    for groups in ([A, [1.0]], [[1, 1], [2, 2]]):
+        one = stats.contrast(groups, [1, -1])
+        assert one.value == np.mean(groups[0]) - np.mean(groups[1])
+        assert math.isnan(one.half)
+        assert math.isnan(one.p)
+    with pytest.raises(UserError, match="at least one finite number"):
+        stats.contrast([A, []], [1, -1])
+    with pytest.raises(ValueError, match="shorter"):
+        stats.contrast([A, B], [1])
+
+
+@pytest.fixture
+def make(record, tmp_path):
+    """Runs on CIFAR-10 by technique, from their accuracies."""
+
+    def runs(accuracies):
+        return {
+            name: [
+                results.Run(
+                    tmp_path, Recipe.make("cifar10", "143k-dw", name, seed=seed), record(accuracy)
+                )
+                for seed, accuracy in enumerate(group)
+            ]
+            for name, group in accuracies.items()
+        }
+
+    return runs
+
+
+def around(mean, n=3):
+    """n accuracies with this mean, and a spread of 0.1."""
+    x = np.arange(n) - (n - 1) / 2
+    return list(mean + 0.1 * x / x.std(ddof=1))
+
+
+GAINS = {"baseline": 80, "bp": 83, "co": 82, "m": 81}
+
+
+def test_sums_and_what_is_beyond_them(make):
+    accuracies = {
+        name: around(mean, 5 if name == "baseline" else 3) for name, mean in GAINS.items()
+    }
+    accuracies |= {"bp+co+m": around(84, 5), "bp+co": around(85), "co+m": around(85)}
+    found = interactions.table(make(accuracies)).set_index("techniques")
+    assert found["verdict"].to_dict() == {
+        "bp+co+m": "less",
+        "bp+co": "not resolved",
+        "co+m": "more",
+    }
+    assert [one.value for one in found["together"]] == pytest.approx([4, 5, 5])
+    assert [one.value for one in found["summed"]] == pytest.approx([6, 5, 3])
+    one = found.loc["bp+co+m", "excess"]
+    # The baseline counts twice here, not once per gain: (3 - 1)^2 / 5, and 3 parts and a whole.
+    assert one.value == pytest.approx(-2)
+    error = 0.1 * math.sqrt(1 / 5 + 3 * 1 / 3 + 4 / 5)
+    assert math.sqrt(2) * 0.1 == pytest.approx(error)
+    freedom = 4 / (1 / 25 / 4 + 3 * (1 / 9 / 2) + 16 / 25 / 4)
+    assert one.half == pytest.approx(scipy_stats.t.ppf(0.975, freedom) * error)
+    # Holm over the three rows; the smallest p-value is tripled.
+    raw = {name: excess.p for name, excess in found["excess"].items()}
+    least = min(raw, key=raw.get)
+    assert found.loc[least, "p"] == pytest.approx(3 * raw[least])
+
+
+def test_what_cannot_be_judged_says_why(make):
+    accuracies = {name: around(mean) for name, mean in GAINS.items()}
+    accuracies |= {"bp+ls": around(84), "bp+co": [84.0], "bp+m": [84.0, None, 84.2]}
+    found = interactions.table(make(accuracies)).set_index("techniques")
+    assert found["verdict"].to_dict() == {
+        "bp+ls": "parts missing",
+        "bp+co": "one run",
+        "bp+m": "diverged",
+    }
+    assert found.loc["bp+ls", "missing"] == ["ls"]
+    assert found.loc["bp+co", "excess"].value == pytest.approx(84 - 83 - 82 + 80)
+    assert found.loc["bp+m", "excess"] is None
+    chosen = interactions.table(make(accuracies), ["bp+co"])
+    assert list(chosen["techniques"]) == ["bp+co"]
+    assert interactions.table(make({"baseline": [80.0]})).empty
+
+
+def test_leave_one_out(make):
+    runs = make(
+        {"bp+co+m": around(86, 5), "co+m": around(83), "bp+m": around(86.01), "bp+co": around(87)}
+    )
+    found = interactions.leave_one_out(runs, "bp+co+m").set_index("part")
+    assert found["verdict"].to_dict() == {"bp": "carries", "co": "not resolved", "m": "harms"}
+    assert found.loc["bp", "carries"].value == pytest.approx(3)
+    assert (found.loc["bp", "techniques"], found.loc["bp", "n"]) == ("co+m", (3, 5))
+    assert list(found["p"]) == pytest.approx(stats.holm([one.p for one in found["carries"]]))
+    raw = scipy_stats.ttest_ind(around(86, 5), around(83), equal_var=False).pvalue
+    assert found.loc["bp", "p"] == pytest.approx(3 * raw)
+    assert list(interactions.leave_one_out({**runs, "co+m": []}, FULL)["part"]) == []
+    lost = {**runs, "co+m": make({"co+m": [83.0, None]})["co+m"]}
+    assert interactions.leave_one_out(lost, "bp+co+m")["verdict"][0] == "diverged"
+
+
+def test_a_number_names_all_its_runs(make):
+    runs = make({name: around(mean) for name, mean in GAINS.items()})
+    number = interactions.number(stats.Estimate(-0.5, 0.25, (3, 3)), runs, ("bp", "baseline"))
+    assert repr(number) == "−0.50 ± 0.25"
+    assert "143k-dw/bp: mean of 3 runs" in number.origin
+    assert "143k-dw/baseline: mean of 3 runs" in number.origin
+    assert interactions.number(None, runs, ()) == "–"
+
+
+def test_the_sweep_leaves_out_each_part_and_nothing_else():
+    known = cells.cells()
+    whole = known[f"table-5/cifar10-{FULL}"].recipe
+    found = {name: cell for name, cell in known.items() if name.startswith("leave-one-out/")}
+    left = set()
+    for name, cell in found.items():
+        names = set(cell.recipe.label.split("+"))
+        left |= set(FULL.split("+")) - names
+        assert name == f"leave-one-out/cifar10-{cell.recipe.label}"
+        assert cell.recipe == replace(whole, techniques=cell.recipe.techniques)
+        assert len(names) == 5
+        assert cell.seeds == (0, 1, 2)
+    assert left == set(FULL.split("+"))
+    assert len(found) == 6
