@@ -47,7 +47,7 @@ def table(runs: Runs, names: Iterable[str] | None = None) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
     found["p"] = stats.holm([one.p if one else math.nan for one in found["excess"]])
     found["verdict"] = [
-        "parts missing" if row.missing else _verdict(row.excess, row.p, "more", "less")
+        "parts missing" if row.missing else verdict(row.excess, row.p, "more", "less")
         for row in found.itertuples()
     ]
     return found
@@ -73,7 +73,7 @@ def leave_one_out(runs: Runs, full: str) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=["part", "techniques", "n", "carries"])
     found["p"] = stats.holm([one.p if one else math.nan for one in found["carries"]])
     found["verdict"] = [
-        _verdict(row.carries, row.p, "carries", "harms") for row in found.itertuples()
+        verdict(row.carries, row.p, "carries", "harms") for row in found.itertuples()
     ]
     return found
 
@@ -85,12 +85,35 @@ def number(estimate: stats.Estimate | None, runs: Runs, names: Iterable[str]) ->
     return Number(estimate.text("+"), "; ".join(origin(runs[name]) for name in names))
 
 
-def _diverged(group: list[Run]) -> bool:
-    return any(run.record["status"] == "diverged" for run in group)
+def reading(found: pd.DataFrame) -> str:
+    """What a `table` shows, as sentences in Markdown."""
+    judged = found[found["verdict"].isin(["less", "more", "not resolved"])]
+    if judged.empty:
+        return "Whether gains add up cannot be judged here: that takes several runs of every cell."
+    said = []
+    for word in ("less", "more"):
+        names = [f"`{name}`" for name in judged["techniques"][judged["verdict"] == word]]
+        listed = f" ({', '.join(names)})" if names else ""
+        said.append(f"{len(names)} of {len(judged)} are shown to gain {word}{listed}")
+    text = f"Held against the sum of their parts' gains, {', and '.join(said)}."
+    open_ = judged[judged["verdict"] == "not resolved"]["excess"]
+    if len(open_):
+        bounds = sorted({f"{one.half:.1f}" for one in open_}, key=float)
+        reach = bounds[0] if len(bounds) == 1 else f"{bounds[0]} to {bounds[-1]}"
+        them = "the other one" if len(open_) == 1 else f"the other {len(open_)}"
+        if len(open_) == len(judged):
+            them = "them" if len(open_) > 1 else "it"
+        text += (
+            f" For {them} these runs do not decide: the difference is known to ± {reach} points, "
+            "so gains that add up are possible, and so is an excess or a lack of that size."
+        )
+    if left := len(found) - len(judged):
+        text += f" {left} more cannot be judged: they lack runs."
+    return text
 
 
-def _verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
-    """What may be said of a difference, and no more."""
+def verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
+    """What may be said of a difference with this corrected p-value, and no more."""
     if found is None:
         return "diverged"
     if math.isnan(p):
@@ -98,3 +121,7 @@ def _verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> 
     if p >= RESOLVED:
         return "not resolved"
     return above if found.value > 0 else below
+
+
+def _diverged(group: list[Run]) -> bool:
+    return any(run.record["status"] == "diverged" for run in group)

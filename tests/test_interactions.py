@@ -109,6 +109,12 @@ def test_sums_and_what_is_beyond_them(make):
     }
     assert [one.value for one in found["together"]] == pytest.approx([4, 5, 5])
     assert [one.value for one in found["summed"]] == pytest.approx([6, 5, 3])
+    said = interactions.reading(found.reset_index())
+    assert said.startswith(
+        "Held against the sum of their parts' gains, 1 of 3 are shown to gain less (`bp+co+m`), "
+        "and 1 of 3 are shown to gain more (`co+m`). For the other one these runs do not decide: "
+    )
+    assert f"± {found.loc['bp+co', 'excess'].half:.1f} points" in said
     one = found.loc["bp+co+m", "excess"]
     # The baseline counts twice here, not once per gain: (3 - 1)^2 / 5, and 3 parts and a whole.
     assert one.value == pytest.approx(-2)
@@ -132,6 +138,7 @@ def test_what_cannot_be_judged_says_why(make):
         "bp+m": "diverged",
     }
     assert found.loc["bp+ls", "missing"] == ["ls"]
+    assert "cannot be judged here" in interactions.reading(found)
     assert found.loc["bp+co", "excess"].value == pytest.approx(84 - 83 - 82 + 80)
     assert found.loc["bp+m", "excess"] is None
     chosen = interactions.table(make(accuracies), ["bp+co"])
