@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from effcnn import stats
+from effcnn import gains, stats
 from effcnn.chapter import Number, origin
 from effcnn.gains import BASELINE, RESOLVED
 from effcnn.results import Run, accuracies
@@ -45,44 +45,9 @@ def table(runs: Runs, names: Iterable[str] | None = None) -> pd.DataFrame:
         rows.append(row)
     columns = ["techniques", "missing", "together", "summed", "excess"]
     found = pd.DataFrame(rows, columns=columns)
-    found["p"] = stats.holm([one.p if one else math.nan for one in found["excess"]])
-    found["verdict"] = [
-        "parts missing" if row.missing else verdict(row.excess, row.p, "more", "less")
-        for row in found.itertuples()
-    ]
+    found = _judged(found, "excess", "more", "less")
+    found.loc[found["missing"].map(bool), "verdict"] = "parts missing"
     return found
-
-
-def leave_one_out(runs: Runs, full: str) -> pd.DataFrame:
-    """What the combination `full` loses without each of its parts.
-
-    Returns: one row per part whose combination without it is in `runs`: `part`, `techniques` (those
-        that stay), `n` (runs, without and with), `carries` (accuracy with the part minus without;
-        an Estimate, or None where a run diverged), `p` (after Holm's correction over the rows) and
-        `verdict`: carries, harms, not resolved, one run, no spread, diverged.
-    """
-    rows = []
-    for part in full.split("+"):
-        rest = "+".join(other for other in full.split("+") if other != part)
-        if rest not in runs:
-            continue
-        whole = not (_diverged(runs[full]) or _diverged(runs[rest]))
-        gap = stats.difference(accuracies(runs[full]), accuracies(runs[rest])) if whole else None
-        counts = len(runs[rest]), len(runs[full])
-        rows.append({"part": part, "techniques": rest, "n": counts, "carries": gap})
-    found = pd.DataFrame(rows, columns=["part", "techniques", "n", "carries"])
-    found["p"] = stats.holm([one.p if one else math.nan for one in found["carries"]])
-    found["verdict"] = [
-        verdict(row.carries, row.p, "carries", "harms") for row in found.itertuples()
-    ]
-    return found
-
-
-def number(estimate: stats.Estimate | None, runs: Runs, names: Iterable[str]) -> Number | str:
-    """An Estimate for a page, with the runs of `names` as its origin; a dash for None."""
-    if estimate is None:
-        return "–"
-    return Number(estimate.text("+"), "; ".join(origin(runs[name]) for name in names))
 
 
 def reading(found: pd.DataFrame) -> str:
@@ -112,7 +77,111 @@ def reading(found: pd.DataFrame) -> str:
     return text
 
 
-def verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
+def luck_of_sum(luck: float, parts: int) -> float:
+    """How far the excess of a combination of `parts` techniques falls from its mean by luck.
+
+    Args:
+        luck: the same for a difference of two single runs, `effcnn.stats.luck`; all cells of the
+            contrast are taken to be single runs with that spread.
+    """
+    return luck * math.sqrt((1 + parts + (parts - 1) ** 2) / 2)
+
+
+def shown(found: pd.DataFrame, runs: Runs, theirs: dict[str, float], luck: float) -> pd.DataFrame:
+    """A `table` for a page, beside the paper's accuracies `theirs`; see `luck_of_sum`."""
+    rows = []
+    for row in found.itertuples():
+        parts = row.techniques.split("+")
+        alone = sum(theirs[part] - theirs[BASELINE] for part in parts)
+        together = theirs[row.techniques] - theirs[BASELINE]
+        whole, sums = (row.techniques, BASELINE), (*parts, BASELINE)
+        rows.append(
+            {
+                "Techniques": f"`{row.techniques}`",
+                "Paper: sum": gains.number(alone, "+"),
+                "Paper: together": gains.number(together, "+"),
+                "Paper: difference": gains.number(together - alone, "+"),
+                "By luck (±)": f"{luck_of_sum(luck, len(parts)):.2f}",
+                "Ours: sum": number(row.summed, runs, sums),
+                "Ours: together": number(row.together, runs, whole),
+                "Ours: difference": number(row.excess, runs, (row.techniques, *sums)),
+                "Verdict": row.verdict,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def steps(runs: Runs, base: str) -> pd.DataFrame:
+    """What further techniques add to the combination `base`.
+
+    Returns: one row per combination in `runs` that holds all of `base` and more: `techniques`,
+        `added` (those beyond `base`), `gain` (an Estimate, None where a run diverged), `p` (after
+        Holm's correction over the rows) and `verdict` (better, worse, not resolved, one run, no
+        spread, diverged).
+    """
+    known = set(base.split("+"))
+    rows = []
+    for name in runs:
+        if known < set(name.split("+")):
+            added = "+".join(part for part in name.split("+") if part not in known)
+            row = {"techniques": name, "added": added, "gain": _gap(runs[name], runs[base])}
+            rows.append(row)
+    found = pd.DataFrame(rows, columns=["techniques", "added", "gain"])
+    return _judged(found, "gain", "better", "worse")
+
+
+def leave_one_out(runs: Runs, full: str) -> pd.DataFrame:
+    """What the combination `full` loses without each of its parts.
+
+    Returns: one row per part whose combination without it is in `runs`: `part`, `techniques` (those
+        that stay), `n` (runs, without and with), `carries` (accuracy with the part minus without;
+        an Estimate, or None where a run diverged), `p` (after Holm's correction over the rows) and
+        `verdict`: carries, harms, not resolved, one run, no spread, diverged.
+    """
+    rows = []
+    for part in full.split("+"):
+        rest = "+".join(other for other in full.split("+") if other != part)
+        if rest in runs:
+            row = {"part": part, "techniques": rest, "n": (len(runs[rest]), len(runs[full]))}
+            rows.append({**row, "carries": _gap(runs[full], runs[rest])})
+    found = pd.DataFrame(rows, columns=["part", "techniques", "n", "carries"])
+    return _judged(found, "carries", "carries", "harms")
+
+
+def carried(found: pd.DataFrame) -> str:
+    """What `leave_one_out` shows, as sentences in Markdown."""
+    said = []
+    for verdict, text in (
+        ("carries", "Shown to carry it: {}."),
+        ("harms", "It is shown to do better without {}."),
+        ("not resolved", "Not resolved: {}. That does not show them to be useless."),
+    ):
+        if names := [f"`{part}`" for part in found["part"][found["verdict"] == verdict]]:
+            said.append(text.format(", ".join(names)))
+    return " ".join(said) or "These runs cannot say which parts carry it."
+
+
+def number(estimate: stats.Estimate | None, runs: Runs, names: Iterable[str]) -> Number | str:
+    """An Estimate for a page, with the runs of `names` as its origin; a dash for None."""
+    if estimate is None:
+        return "–"
+    return Number(estimate.text("+"), "; ".join(origin(runs[name]) for name in names))
+
+
+def _gap(a: list[Run], b: list[Run]) -> stats.Estimate | None:
+    """The difference of two cells, if no run diverged."""
+    return None if _diverged(a) or _diverged(b) else stats.difference(accuracies(a), accuracies(b))
+
+
+def _judged(found: pd.DataFrame, column: str, above: str, below: str) -> pd.DataFrame:
+    """With `p`, after Holm's correction over the rows, and `verdict` of the Estimates there."""
+    found["p"] = stats.holm([one.p if one else math.nan for one in found[column]])
+    pairs = zip(found[column], found["p"], strict=True)
+    found["verdict"] = [_verdict(one, p, above, below) for one, p in pairs]
+    return found
+
+
+def _verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
     """What may be said of a difference with this corrected p-value, and no more."""
     if found is None:
         return "diverged"

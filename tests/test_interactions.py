@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from effcnn import cells, interactions, results, stats
+from effcnn import cells, interactions, plots, results, stats
 from effcnn.errors import UserError
 from effcnn.recipe import Recipe
 
@@ -162,6 +162,56 @@ def test_leave_one_out(make):
     assert interactions.leave_one_out(lost, "bp+co+m")["verdict"][0] == "diverged"
 
 
+def test_which_parts_carry_it_in_words(make):
+    runs = {
+        "bp+co+m": around(86, 5),
+        "co+m": around(83),
+        "bp+m": around(86.01),
+        "bp+co": around(87),
+    }
+    said = interactions.carried(interactions.leave_one_out(make(runs), "bp+co+m"))
+    assert said.startswith(
+        "Shown to carry it: `bp`. It is shown to do better without `m`. Not resolved: `co`."
+    )
+    runs["co+m"], runs["bp+m"], runs["bp+co"] = [83.0], [86.0], [87.0]
+    said = interactions.carried(interactions.leave_one_out(make(runs), "bp+co+m"))
+    assert said == "These runs cannot say which parts carry it."
+
+
+def test_steps_beyond_a_combination(make):
+    runs = make(
+        {
+            **{"baseline": around(80), "bp+co+m": around(86, 5), "bp+co": around(85)},
+            **{"bp+se+co+m": around(85), "bp+co+m+ls+swa": around(86.02), "bp+co+m+sam": [87.0]},
+        }
+    )
+    found = interactions.steps(runs, "bp+co+m").set_index("added")
+    assert found["verdict"].to_dict() == {"se": "worse", "ls+swa": "not resolved", "sam": "one run"}
+    raw = scipy_stats.ttest_ind(around(85), around(86, 5), equal_var=False).pvalue
+    assert found.loc["se", "p"] == pytest.approx(2 * raw)  # of two that have a p-value
+    assert found.loc["sam", "gain"].value == pytest.approx(1)
+
+
+def test_the_papers_sums_stand_beside_ours_with_their_luck(make):
+    accuracies = {name: around(mean) for name, mean in GAINS.items()}
+    runs = make({**accuracies, "bp+co+m": around(84)})
+    theirs = {"baseline": 79.9, "bp": 83.16, "co": 82.92, "m": 83.52, "bp+co+m": 86.08}
+    [row] = interactions.shown(interactions.table(runs), runs, theirs, 1.0).to_dict("records")
+    assert (row["Paper: sum"], row["Paper: together"]) == ("+9.90", "+6.18")
+    assert (row["Paper: difference"], row["By luck (±)"]) == ("−3.72", "2.00")
+    assert repr(row["Ours: sum"]).startswith("+6.00 ± ")
+    assert row["Verdict"] == "less"
+    assert row["Ours: difference"].origin.count("mean of 3 runs") == 5
+
+
+def test_luck_of_a_sum_is_that_of_its_runs():
+    """Of the excess of three parts in single runs: five draws, the baseline's twice."""
+    draws = np.random.default_rng(0).normal(0, 0.3, (100_000, 5))
+    excess = draws @ [1, -1, -1, -1, 2]
+    reach = interactions.luck_of_sum(1.96 * 0.3 * math.sqrt(2), 3)
+    assert (np.abs(excess) < reach).mean() == pytest.approx(0.95, abs=0.003)
+
+
 def test_a_number_names_all_its_runs(make):
     runs = make({name: around(mean) for name, mean in GAINS.items()})
     number = interactions.number(stats.Estimate(-0.5, 0.25, (3, 3)), runs, ("bp", "baseline"))
@@ -185,3 +235,15 @@ def test_the_sweep_leaves_out_each_part_and_nothing_else():
         assert cell.seeds == (0, 1, 2)
     assert left == set(FULL.split("+"))
     assert len(found) == 6
+
+
+def test_the_figure_draws_what_is_known_with_its_interval(make):
+    accuracies = {name: around(mean) for name, mean in GAINS.items()}
+    found = interactions.table(make({**accuracies, "bp+co": [84.0, None], "co+m": around(85)}))
+    figure = plots.sums(found.assign(panel="CIFAR-10"))
+    [axes] = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["bp+co", "co+m"]
+    assert axes.get_xlabel() == "gain over the baseline (points)"
+    assert sorted(each.get_label() for each in axes.containers) == ["sum of the parts", "together"]
+    middle = {each.get_label(): each.lines[0].get_xdata()[0] for each in axes.containers}
+    assert middle == pytest.approx({"together": 5, "sum of the parts": 3})
