@@ -58,8 +58,12 @@ def reading(found: pd.DataFrame) -> str:
     said = []
     for word in ("less", "more"):
         names = [f"`{name}`" for name in judged["techniques"][judged["verdict"] == word]]
-        listed = f" ({', '.join(names)})" if names else ""
-        said.append(f"{len(names)} of {len(judged)} are shown to gain {word}{listed}")
+        count = {0: "none", len(judged): f"all {len(judged)}"}.get(
+            len(names), f"{len(names)} of {len(judged)}"
+        )
+        verb = "is" if len(names) < 2 else "are"
+        listed = f" ({', '.join(names)})" if 0 < len(names) < len(judged) else ""
+        said.append(f"{count} {verb} shown to gain {word}{listed}")
     text = f"Held against the sum of their parts' gains, {', and '.join(said)}."
     open_ = judged[judged["verdict"] == "not resolved"]["excess"]
     if len(open_):
@@ -77,23 +81,30 @@ def reading(found: pd.DataFrame) -> str:
     return text
 
 
-def luck_of_sum(luck: float, parts: int) -> float:
-    """How far the excess of a combination of `parts` techniques falls from its mean by luck.
+def by_luck(runs: Runs, name: str, luck: float) -> float:
+    """How far the excess of the combination `name` falls from its mean by luck, in single runs.
 
-    Args:
-        luck: the same for a difference of two single runs, `effcnn.stats.luck`; all cells of the
-            contrast are taken to be single runs with that spread.
+    That is, in 95 of 100 cases, if every cell scatters as its runs here do. Where a cell has one
+    run, all are taken to scatter alike, by `luck`: `effcnn.stats.luck` of some cell.
     """
-    return luck * math.sqrt((1 + parts + (parts - 1) ** 2) / 2)
+    parts = name.split("+")
+    names, weights = (name, *parts, BASELINE), (1, *[-1] * len(parts), len(parts) - 1)
+    groups = [accuracies(runs[each]) for each in names]
+    if min(map(len, groups)) < 2:
+        return luck * math.sqrt(sum(weight**2 for weight in weights) / 2)
+    # A mean of n runs scatters less than one run by the square root of n.
+    single = [w * math.sqrt(len(x)) for w, x in zip(weights, groups, strict=True)]
+    return stats.contrast(groups, single).half
 
 
 def shown(found: pd.DataFrame, runs: Runs, theirs: dict[str, float], luck: float) -> pd.DataFrame:
-    """A `table` for a page, beside the paper's accuracies `theirs`; see `luck_of_sum`."""
+    """A `table` for a page, beside the paper's accuracies `theirs`; see `by_luck`."""
     rows = []
     for row in found.itertuples():
         parts = row.techniques.split("+")
         alone = sum(theirs[part] - theirs[BASELINE] for part in parts)
         together = theirs[row.techniques] - theirs[BASELINE]
+        reach = math.nan if row.excess is None else by_luck(runs, row.techniques, luck)
         whole, sums = (row.techniques, BASELINE), (*parts, BASELINE)
         rows.append(
             {
@@ -101,7 +112,7 @@ def shown(found: pd.DataFrame, runs: Runs, theirs: dict[str, float], luck: float
                 "Paper: sum": gains.number(alone, "+"),
                 "Paper: together": gains.number(together, "+"),
                 "Paper: difference": gains.number(together - alone, "+"),
-                "By luck (±)": f"{luck_of_sum(luck, len(parts)):.2f}",
+                "By luck (±)": gains.number(reach),
                 "Ours: sum": number(row.summed, runs, sums),
                 "Ours: together": number(row.together, runs, whole),
                 "Ours: difference": number(row.excess, runs, (row.techniques, *sums)),

@@ -111,8 +111,8 @@ def test_sums_and_what_is_beyond_them(make):
     assert [one.value for one in found["summed"]] == pytest.approx([6, 5, 3])
     said = interactions.reading(found.reset_index())
     assert said.startswith(
-        "Held against the sum of their parts' gains, 1 of 3 are shown to gain less (`bp+co+m`), "
-        "and 1 of 3 are shown to gain more (`co+m`). For the other one these runs do not decide: "
+        "Held against the sum of their parts' gains, 1 of 3 is shown to gain less (`bp+co+m`), "
+        "and 1 of 3 is shown to gain more (`co+m`). For the other one these runs do not decide: "
     )
     assert f"± {found.loc['bp+co', 'excess'].half:.1f} points" in said
     one = found.loc["bp+co+m", "excess"]
@@ -198,17 +198,28 @@ def test_the_papers_sums_stand_beside_ours_with_their_luck(make):
     theirs = {"baseline": 79.9, "bp": 83.16, "co": 82.92, "m": 83.52, "bp+co+m": 86.08}
     [row] = interactions.shown(interactions.table(runs), runs, theirs, 1.0).to_dict("records")
     assert (row["Paper: sum"], row["Paper: together"]) == ("+9.90", "+6.18")
-    assert (row["Paper: difference"], row["By luck (±)"]) == ("−3.72", "2.00")
+    reach = interactions.by_luck(runs, "bp+co+m", 1.0)
+    assert (row["Paper: difference"], row["By luck (±)"]) == ("−3.72", f"{reach:.2f}")
     assert repr(row["Ours: sum"]).startswith("+6.00 ± ")
     assert row["Verdict"] == "less"
     assert row["Ours: difference"].origin.count("mean of 3 runs") == 5
 
 
-def test_luck_of_a_sum_is_that_of_its_runs():
-    """Of the excess of three parts in single runs: five draws, the baseline's twice."""
-    draws = np.random.default_rng(0).normal(0, 0.3, (100_000, 5))
+def test_luck_is_that_of_single_runs(make):
+    """Of the excess of three parts: five draws, the baseline's twice."""
+    spreads = {"bp+co+m": 0.3, "bp": 0.2, "co": 0.1, "m": 0.4, "baseline": 0.5}
+    noise = np.random.default_rng(0).normal(size=(5, 400))
+    noise = (noise - noise.mean(1, keepdims=True)) / noise.std(1, ddof=1, keepdims=True)
+    runs = {n: list(80 + s * z) for (n, s), z in zip(spreads.items(), noise, strict=True)}
+    draws = np.random.default_rng(1).normal(size=(100_000, 5)) * list(spreads.values())
     excess = draws @ [1, -1, -1, -1, 2]
-    reach = interactions.luck_of_sum(1.96 * 0.3 * math.sqrt(2), 3)
+    reach = interactions.by_luck(make(runs), "bp+co+m", math.nan)
+    assert (np.abs(excess) < reach).mean() == pytest.approx(0.95, abs=0.003)
+    # Where a cell has one run, some other cell's luck stands for all.
+    runs["m"] = runs["m"][:1]
+    draws = np.random.default_rng(1).normal(0, 0.3, (100_000, 5))
+    excess = draws @ [1, -1, -1, -1, 2]
+    reach = interactions.by_luck(make(runs), "bp+co+m", 1.96 * 0.3 * math.sqrt(2))
     assert (np.abs(excess) < reach).mean() == pytest.approx(0.95, abs=0.003)
 
 
