@@ -246,6 +246,29 @@ def best_by_luck(draws: dict[str, Sequence[float]], paper: dict[str, float]) -> 
     return _finished(figure)
 
 
+def sums(found: pd.DataFrame) -> Figure:
+    """The gain of each combination beside the sum of its parts' gains, with their intervals.
+
+    Args:
+        found: columns `panel`, `techniques`, `together` and `summed` (Estimates, or None).
+    """
+    figure, axes, names = _rows(found)
+    kinds = (
+        ("summed", "sum of the parts", -0.15, {"fmt": "s", "color": "C1", "mfc": "none"}),
+        ("together", "together", 0.15, {"fmt": "o", "color": "C0"}),
+    )
+    for panel, axis in axes.items():
+        for row in found[found["panel"] == panel].to_dict("records"):
+            for column, label, shift, look in kinds:
+                if one := row[column]:
+                    place = names.index(row["techniques"]) + shift
+                    half = 0 if math.isnan(one.half) else one.half
+                    axis.errorbar(one.value, place, xerr=half, label=label, **look)
+        axis.set(title=panel, xlabel="gain over the baseline (points)")
+    _legend(figure)
+    return _finished(figure)
+
+
 def _rows(table: pd.DataFrame) -> tuple[Figure, dict, list[str]]:
     """One panel per data set, one row per technique, the first on top."""
     panels, names = (list(dict.fromkeys(table[column])) for column in ("panel", "techniques"))

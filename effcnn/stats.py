@@ -21,7 +21,7 @@ class Estimate:
 
     value: float
     half: float  # nan where there is none
-    n: int | tuple[int, int]
+    n: int | tuple[int, ...]
     p: float = math.nan  # two-sided, of no difference
 
     def text(self, sign: str = "") -> str:
@@ -80,17 +80,32 @@ def luck(
     """
     if others is None:
         return _half(_numbers(values), 2, level)
-    return _welch(values, others, lambda n: 1, level).half
+    return _single(values, others, lambda n: 1, level).half
 
 
 def single_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """Where one further run of `a` minus one further run of `b` would fall (Welch's freedom)."""
-    return replace(_welch(a, b, lambda n: 1 + 1 / n, level), p=math.nan)
+    return replace(_single(a, b, lambda n: 1 + 1 / n, level), p=math.nan)
 
 
 def difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Estimate:
     """The mean of `a` minus the mean of `b`, with Welch's interval and p-value."""
-    return _welch(a, b, lambda n: 1 / n, level)
+    return contrast([a, b], [1, -1], level)
+
+
+def contrast(
+    groups: Sequence[Sequence[float]], weights: Sequence[float], level: float = 0.95
+) -> Estimate:
+    """The sum of weights times the means of `groups`, with Welch and Satterthwaite's interval.
+
+    What two techniques gain together beyond the sum of their single gains is
+    `contrast([both, one, other, base], [1, -1, -1, 1])`: the baseline stands in it once, with all
+    its error. A group of weight 0 does not count.
+    """
+    used = [(w, _numbers(x)) for x, w in zip(groups, weights, strict=True) if w]
+    value = float(sum(w * x.mean() for w, x in used))
+    parts = [w**2 * spread(x) ** 2 / len(x) for w, x in used]
+    return _welch(value, parts, tuple(len(x) for _, x in used), level)
 
 
 def equivalent(a: Sequence[float], b: Sequence[float], margin: float) -> bool:
@@ -162,25 +177,23 @@ def best_by_luck(values: Sequence[float], tried: int, draws: int = 40_000) -> np
     return gains * spread(values) * np.sqrt((n - 1) / rng.chisquare(n - 1, draws))
 
 
-def _welch(
+def _single(
     a: Sequence[float], b: Sequence[float], share: Callable[[int], float], level: float
 ) -> Estimate:
-    """The difference of the means, with interval and p-value.
-
-    Args:
-        share: how much of the variance between the n runs of a side counts, by n.
-    """
+    """The difference of the means, where so much of the variance between n runs counts, by n."""
     x, y = _numbers(a), _numbers(b)
-    gap, n = float(x.mean() - y.mean()), (len(x), len(y))
-    if min(n) < 2:
-        return Estimate(gap, math.nan, n)
     parts = [share(len(z)) * spread(z) ** 2 for z in (x, y)]
-    if not (deviation := math.sqrt(sum(parts))):
-        return Estimate(gap, math.nan, n)
+    return _welch(float(x.mean() - y.mean()), parts, (len(x), len(y)), level)
+
+
+def _welch(value: float, parts: Sequence[float], n: tuple[int, ...], level: float) -> Estimate:
+    """A sum of means with its interval and p-value, from the variance that each group adds."""
+    if not n or min(n) < 2 or not (deviation := math.sqrt(sum(parts))):
+        return Estimate(value, math.nan, n)
     freedom = _freedom(parts, n)
     reach = float(stats.t.ppf((1 + level) / 2, freedom))
-    p = float(2 * stats.t.sf(abs(gap) / deviation, freedom))
-    return Estimate(gap, reach * deviation, n, p)
+    p = float(2 * stats.t.sf(abs(value) / deviation, freedom))
+    return Estimate(value, reach * deviation, n, p)
 
 
 def _freedom(parts, n):
