@@ -74,7 +74,7 @@ RUNGS: dict[str, tuple[Rung, ...]] = {
         {"sam-half": {"techniques": "sam", "epochs": 30}},
     ),
 }
-FINAL_SEEDS = {"mnist": "0-4", "cifar10": "0-2"}
+FINAL_SEEDS = {"mnist": "1-5", "cifar10": "1-3"}  # without the ladder's, that was chosen by
 
 
 def change(recipe: Recipe, flags: dict) -> Recipe:
