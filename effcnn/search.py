@@ -85,20 +85,33 @@ def shown(found: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def tested(run: Run) -> float | None:
+    """Accuracy on the held-out images of the net that is tested, in percent; None if it diverged.
+
+    Weights that are averaged after the last epoch are in no epoch's entry of the history.
+    """
+    if run.record["status"] != "finished":
+        return None
+    return (run.record.get("validation") or {}).get("accuracy") or last([run])[0]
+
+
 def ladder(runs: dict[str, list[Run]]) -> pd.DataFrame:
     """A greedy search in the order given: a step is kept where it is above the last one kept.
 
     Columns: `cell`, `change` (the fields that differ from the last step kept), `validation` (an
-    Estimate in percent), `step` (points above the last step kept, None for the first) and `kept`.
-    Raises `UserError` where a run diverged.
+    Estimate in percent, None where a run diverged), `step` (points above the last step kept, None
+    for the first and where a run diverged) and `kept`. Raises `UserError` where the first diverged.
     """
     rows, top, before = [], None, {}
     for name, group in runs.items():
-        validation, recipe = stats.mean(last(group)), asdict(group[0].recipe)
+        values, recipe = [tested(run) for run in group], asdict(group[0].recipe)
+        if None in values and top is None:
+            raise UserError(f"the first step of the ladder, {name}, diverged")
+        validation = None if None in values else stats.mean(values)
         recipe["techniques"] = group[0].recipe.label
         change = {key: value for key, value in recipe.items() if before.get(key) != value}
-        step = None if top is None else validation.value - top
-        kept = step is None or step > 0
+        step = None if top is None or validation is None else validation.value - top
+        kept = top is None or (step is not None and step > 0)
         rows.append(
             {
                 "cell": name,
