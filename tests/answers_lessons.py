@@ -22,7 +22,7 @@ def pooled(after):
     return pool
 
 
-def cut(images, length, generator, own=200, sides=(1, 1), apart=False):
+def cut(images, length, generator, own=2000, sides=(1, 1), apart=False):
     """Zero a whole square in each image; from the image `own` on, where the first has it."""
     images = images.clone()
     high, wide = int(length * sides[0]), int(length * sides[1])
@@ -36,7 +36,7 @@ def cut(images, length, generator, own=200, sides=(1, 1), apart=False):
 
 def same_place(images, length):
     """So many draws that all pixels are hidden, and half of the images alike."""
-    return cut(images, length, torch.Generator().manual_seed(2), own=99)
+    return cut(images, length, torch.Generator().manual_seed(2), own=999)
 
 
 def cut_in_place(images, length, generator):
