@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from torch import nn
 
-from effcnn import data, results, runs
+from effcnn import data, ledger, measure, models, results, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -219,4 +220,72 @@ def test_a_digit_is_drawn_moved_and_cleared(visit, look):
     tab.wait_for_function(differ)
     press("#draw-clear")
     tab.wait_for_function(f"!{differ}")
+    assert said == []
+
+
+def test_the_calculator_is_loaded_where_it_stands_and_nowhere_else(visit):
+    scripts = "[...document.scripts].map((each) => each.src).filter((url) => url)"
+    for page, there in (("index.html", False), ("depthwise.html", True)):
+        tab, _, _ = visit(page)
+        found = tab.evaluate(scripts)
+        assert any("draw.js" in url for url in found)
+        assert any("calculator.js" in url for url in found) == there
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_calculator_counts_a_net_as_measure_does(name, visit):
+    tab, said, _ = visit("depthwise.html")
+    tab.select_option("#calculator-net [name=preset]", name)
+    rows = ledger.layers(name)
+    expected = rows[["params", "macs"]][rows["params"] + rows["macs"] > 0].to_numpy().tolist()
+    shown = tab.locator("#calculator-net-table tbody tr").all_inner_texts()
+    counts = [[int(part.replace(",", "")) for part in row.split("\t")[-2:]] for row in shown]
+    assert [pair for pair in counts[:-1] if any(pair)] == expected
+    assert counts[-1] == rows[["params", "macs"]].sum().tolist()
+    assert f"{counts[-1][0]:,} parameters" in tab.inner_text("#calculator-net-said")
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "size", "side", "bias", "norm"),
+    [(16, 32, 3, 16, False, False), (1, 8, 3, 28, False, True), (5, 7, 5, 9, True, True)],
+)
+def test_the_calculator_counts_a_block_as_measure_does(
+    inputs, outputs, size, side, bias, norm, visit
+):
+    tab, _, _ = visit("depthwise.html")
+    given = {"inputs": inputs, "outputs": outputs, "size": size, "side": side}
+    for name, value in given.items():
+        tab.fill(f"#calculator-block [name={name}]", str(value))
+    for name, wanted in (("bias", bias), ("norm", norm)):
+        tab.set_checked(f"#calculator-block [name={name}]", wanted)
+    after = [nn.BatchNorm2d(outputs)] if norm else []
+    around = {"bias": bias, "padding": size // 2}
+    wise = nn.Conv2d(inputs, inputs, size, groups=inputs, **around)
+    point = nn.Conv2d(inputs, outputs, 1, bias=bias)
+    dense = nn.Sequential(nn.Conv2d(inputs, outputs, size, **around), *after)
+    parts = dense, wise, point, nn.Sequential(wise, point, *after)
+    shown = tab.locator("#calculator-block-table tbody tr").all_inner_texts()
+    for row, part in zip(shown, parts, strict=True):
+        params, macs = (int(text.replace(",", "")) for text in row.split("\t")[1:3])
+        assert params == measure.count_parameters(part)
+        assert macs == measure.macs(part, (inputs, side, side))
+
+
+def test_the_calculator_is_used_by_keyboard_and_says_what_it_cannot_read(visit):
+    tab, said, _ = visit("depthwise.html")
+    tab.focus("#calculator-block [name=outputs]")
+    before = tab.inner_text("#calculator-block-table")
+    tab.keyboard.press("ArrowUp")
+    assert tab.inner_text("#calculator-block-table") != before
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.name") == "size"
+    tab.fill("#calculator-block [name=size]", "4")
+    assert "odd" in tab.inner_text("#calculator-block-said")
+    assert tab.get_attribute("#calculator-block [name=size]", "aria-invalid") == "true"
+    tab.get_by_label("Layers").fill("8 Q16 GAP 10")
+    assert "Cannot read Q16" in tab.inner_text("#calculator-net-said")
+    tab.get_by_label("Layers").fill("8 DW16 GAP 10")
+    assert "parameters" in tab.inner_text("#calculator-net-said")
+    assert_fits(tab)
     assert said == []
