@@ -9,7 +9,9 @@ A resolved difference is real, however small: no margin excuses it.
 
 Is a difference absent? No number of runs shows it to be zero, so it is held against a margin: a
 one-sided 5% test (one end of the 90% interval) says that it is smaller. Both ends within the margin
-are a test of equivalence. These tests are not corrected for their number.
+are a test of equivalence. Where the paper's own gain is smaller than the margin, that gain is what
+must be excluded: who shows that a gain is below half a point has not refuted one of 0.3. These
+tests are not corrected for their number.
 
 Does the size agree? Our runs predict where the difference of two single further runs would fall in
 95 of 100 cases, and the paper's difference of two single numbers should lie there. But a wide
@@ -18,8 +20,8 @@ says nothing of the size.
 
 A claim that one cell beats another is then "reproduced" if the difference is resolved with the
 claim's sign and the size agrees; "direction only" if it is resolved so, but the size differs or
-cannot be told; "not reproduced" if it is resolved with the other sign, or a gain as large as the
-margin is excluded; and else "not testable". So is every claim on a cell with a diverged run.
+cannot be told; "not reproduced" if it is resolved with the other sign, or the gain is shown to be
+absent; and else "not testable". So is every claim on a cell with a diverged run.
 
 The other kinds of claim (two cells are equal, one is not worse, some lead, one reaches a number)
 are judged in the same spirit, as each class says. Only a number can be "direction only" there.
@@ -68,15 +70,13 @@ class Gap:
         """1 or -1 for a resolved difference, else 0."""
         return int(math.copysign(1, self.estimate.value)) if self.p < RESOLVED else 0
 
-    @property
-    def no_lead(self) -> bool:
-        """Whether the first is shown to be ahead by less than the margin, if at all."""
-        return self.inner.high < self.margin
+    def leads_below(self, points: float) -> bool:
+        """Whether the first is shown to be ahead by less than so much, if at all."""
+        return self.inner.high < points
 
-    @property
-    def no_loss(self) -> bool:
-        """Whether the first is shown to be behind by less than the margin, if at all."""
-        return self.inner.low > -self.margin
+    def lags_below(self, points: float) -> bool:
+        """Whether the first is shown to be behind by less than so much, if at all."""
+        return self.inner.low > -points
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ class _Pairwise(Claim):
         return f"{table}/{name.partition('-')[0]}"
 
     def theirs(self) -> str:
-        gap = papers(self.one, self.two)
-        return number(math.nan if gap is None else gap, "+")
+        return number(papers(self.one, self.two), "+")
 
     def judge(self, runs: Runs, gaps: dict[Pair, Gap]) -> Finding:
         gap = gaps[self.one, self.two]
@@ -140,22 +139,21 @@ class _Pairwise(Claim):
 
 @dataclass(frozen=True)
 class Better(_Pairwise):
-    """The first cell beats the second one."""
+    """The first cell beats the second one. The paper has both, and finds it so."""
 
     def say(self, gap: Gap) -> tuple[str, str]:
         if gap.sign < 0:
             return "not reproduced", "the difference has the other sign"
+        theirs = papers(self.one, self.two)
         if gap.sign > 0:
-            theirs = papers(self.one, self.two)
-            if theirs is None:
-                return "direction only", "resolved; the paper prints no size"
             if not gap.single.low <= theirs <= gap.single.high:
                 return "direction only", "resolved, but the size differs"
             if gap.single.low <= 0:
                 return "direction only", "resolved, but single runs scatter too much for a size"
             return "reproduced", "sign and size agree"
-        if gap.no_lead:
-            return "not reproduced", f"a gain of {gap.margin} points is excluded"
+        least = min(gap.margin, theirs)
+        if gap.leads_below(least):
+            return "not reproduced", f"a gain of {least:.2g} points is excluded"
         return "not testable", "these runs do not resolve it"
 
 
@@ -168,7 +166,7 @@ class NotWorse(_Pairwise):
             return "not reproduced", "it is worse"
         if gap.sign > 0:
             return "reproduced", "it is better"
-        if gap.no_loss:
+        if gap.lags_below(gap.margin):
             return "reproduced", f"a loss of {gap.margin} points is excluded"
         return "not testable", f"these runs do not exclude a loss of {gap.margin} points"
 
@@ -180,7 +178,7 @@ class Equal(_Pairwise):
     def say(self, gap: Gap) -> tuple[str, str]:
         if gap.sign:
             return "not reproduced", "they differ"
-        if gap.no_lead and gap.no_loss:
+        if gap.leads_below(gap.margin) and gap.lags_below(gap.margin):
             return "reproduced", f"less than {gap.margin} points apart"
         return "not testable", f"these runs do not exclude a gap of {gap.margin} points"
 
@@ -190,8 +188,8 @@ class Leads(Claim):
     """These techniques are the best of Table 4 on a data set, in any order.
 
     Each of them must beat each of the others. It is reproduced where all these differences are
-    resolved so; not reproduced where one is resolved the other way, or one lead as large as the
-    margin is excluded. The differences of a ranking are others than the gains over the baseline,
+    resolved so; not reproduced where one is resolved the other way, or one lead is shown to be
+    absent. The differences of a ranking are others than the gains over the baseline,
     and are corrected among themselves.
     """
 
@@ -212,16 +210,17 @@ class Leads(Claim):
         own = {pair: gaps[pair] for pair in self.pairs()}
         lost = [pair for pair, gap in own.items() if gap.sign < 0]
         undecided = [pair for pair, gap in own.items() if gap.sign == 0]
-        absent = [pair for pair in undecided if own[pair].no_lead]
+        least = {pair: min(gap.margin, papers(*pair)) for pair, gap in own.items()}
+        absent = [pair for pair in undecided if own[pair].leads_below(least[pair])]
         # The pair that decides: the worst of those that say the same.
         deciding = lost or absent or undecided or list(own)
         pair = min(deciding, key=lambda pair: own[pair].estimate.value)
-        gap, ours = own[pair], _number(own[pair], runs, *pair)
+        ours = _number(own[pair], runs, *pair)
         one, two = (f"`{name.rpartition('-')[2]}`" for name in pair)
         if lost:
             return Finding("not reproduced", f"{two} beats {one}", ours)
         if absent:
-            reason = f"that {one} leads {two} by {gap.margin} points is excluded"
+            reason = f"that {one} leads {two} by {least[pair]:.2g} points is excluded"
             return Finding("not reproduced", reason, ours)
         if undecided:
             return Finding("not testable", f"these runs do not resolve {one} from {two}", ours)
@@ -351,10 +350,10 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def papers(one: str, two: str) -> float | None:
-    """The paper's difference between two cells, where it has both."""
-    a, b = paper.accuracy(one), paper.accuracy(two)
-    return None if a is None or b is None else a - b
+def papers(one: str, two: str) -> float:
+    """The paper's difference between two cells, in points; nan where it lacks one."""
+    a, b = (paper.accuracy(cell) for cell in (one, two))
+    return math.nan if a is None or b is None else round(a - b, 2)
 
 
 def _number(gap: Gap, runs: Runs, one: str, two: str) -> Number:

@@ -75,19 +75,34 @@ def test_a_resolved_gain_below_the_margin_is_no_absence(around):
     """Whatever is resolved is judged first, by its sign."""
     runs = {BASE: around(98.0, 0.01), BLUR: around(98.05, 0.01)}
     gap = verdicts.judged([GAINS], runs)["gap"][0]
-    assert gap.no_lead
-    assert gap.no_loss
+    assert gap.leads_below(0.1)
+    assert gap.lags_below(0.1)
     assert verdict(GAINS, runs) == "direction only"
     assert verdict(Equal("", "", BLUR, BASE), runs) == "not reproduced"
     assert verdict(NotWorse("", "", BASE, BLUR), runs) == "not reproduced"
     assert verdict(NotWorse("", "", BLUR, BASE), runs) == "reproduced"
 
 
+@pytest.mark.parametrize(
+    ("deviation", "expected"), [(0.05, "not reproduced"), (0.35, "not testable")]
+)
+def test_a_small_gain_is_refuted_by_its_own_size(group, deviation, expected):
+    """The paper's step is 0.29, the margin on CIFAR-10 0.5."""
+    trio = "table-5/cifar10-bp+co+m"
+    same = [86.0 + deviation * place for place in (-1.2, -0.4, 0.0, 0.4, 1.2)]
+    runs = dict.fromkeys((f"{trio}+swa", trio), group(*same, dataset="cifar10"))
+    table = verdicts.judged([Better("", "", f"{trio}+swa", trio)], runs)
+    assert table["gap"][0].leads_below(0.5)
+    assert table["finding"][0].verdict == expected
+    if expected == "not reproduced":
+        assert table["finding"][0].reason == "a gain of 0.29 points is excluded"
+
+
 def test_a_loss_that_is_not_resolved_may_still_exclude_a_gain(group):
     runs = {BASE: group(98.0, 98.2, 98.4), BLUR: group(97.8, 98.0, 98.02)}
     gap = verdicts.judged([GAINS], runs)["gap"][0]
     assert gap.sign == 0
-    assert not gap.no_loss  # no equivalence
+    assert not gap.lags_below(0.1)  # no equivalence
     assert verdict(GAINS, runs) == "not reproduced"
 
 
@@ -161,7 +176,10 @@ def ranking(around):
         (("se",), {"bp": 99, "se": 98.5}, "not reproduced", "`bp` beats `se`"),
         # One member of three fails against one outsider.
         (("bp", "se", "swa"), {"bp": 99, "se": 98, "m": 98.5}, "not reproduced", "`m` beats `swa`"),
-        (("bp",), {"bp": 99, "se": 98.99}, "not reproduced", "`bp` leads `se` by 0.1 points"),
+        (("bp",), {"bp": 98.97, "se": 99}, "not reproduced", "`bp` leads `se` by 0.03 points"),
+        (("bp",), {"bp": 98.9, "oc": 98.95}, "not reproduced", "`bp` leads `oc` by 0.1 points"),
+        # The lead is below the margin, but so is the paper's.
+        (("bp",), {"bp": 99, "se": 98.99}, "not testable", "do not resolve `bp` from `se`"),
     ],
 )
 def test_who_leads(ranking, names, means, expected, reason):
