@@ -244,3 +244,22 @@ def test_the_first_code_cell_installs_the_book_where_it_is_missing(monkeypatch, 
 def test_the_first_code_cell_is_the_one_that_installs(name):
     first = next(cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "code")
     assert (first.id, first.metadata.tags) == ("setup", ["remove-cell"])
+
+
+@EVERY
+def test_the_minutes_to_read_are_those_of_what_there_is_to_read(name):
+    """200 words or 20 lines of visible code a minute, half a minute for a figure or a table."""
+    words = lines = figures = 0
+    text = "".join(cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown")
+    for cell in NOTEBOOKS[name].cells:
+        tags = set(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not tags & {"hide-input", "remove-cell", "parameters"}:
+            lines += sum(bool(line.strip()) for line in cell.source.splitlines())
+        elif cell.cell_type == "markdown":
+            prose, exercises, _ = cell.source.partition("## Exercises")
+            words += len(re.findall(r"\w[\w'’-]*", prose))
+            figures += len(re.findall(r"glue:figure|:::\{table", prose))
+            if exercises:
+                break
+    said = int(re.search(r"about (\d+) minutes to read", text)[1])
+    assert abs(said - (words / 200 + lines / 20 + figures / 2)) <= 2.5
