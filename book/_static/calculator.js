@@ -63,12 +63,12 @@ const effcnnCalculator = (() => {
         const name = `conv${++counts.conv}`;
         if (kind === "DW") {
           const parts = block({ ...given, size: 3 });
-          add(`${name}, depth-wise`, "depth-wise 3×3", channels, parts.depthwise);
-          add(`${name}, point-wise`, "point-wise 1×1", width, parts.pointwise);
+          add(name, "depth-wise 3×3", channels, parts.depthwise);
+          add(name, "point-wise 1×1", width, parts.pointwise);
         } else {
           add(name, "dense 3×3", width, conv({ ...given, size: 3 }));
         }
-        add(`${name}, normalisation`, "batch normalisation", width, normalisation(width));
+        add(name, "batch normalisation", width, normalisation(width));
       }
       channels = width;
     }
