@@ -2,10 +2,10 @@
 
 import io
 import sys
-from types import SimpleNamespace
 
 import pytest
 
+from effcnn import results
 from effcnn.progress import Progress, alike, duration, images
 
 
@@ -17,12 +17,18 @@ def report(recipe, done, speed, entry=None):
 
 
 @pytest.fixture
+def ended(small, tmp_path):
+    """A run with this record."""
+    return lambda content: results.Run(tmp_path, small(), content)
+
+
+@pytest.fixture
 def three(small):
     """Two runs of one kind and one of another; 320 images each, for 32 times 5 are 160."""
     return {"a": small(lr=0.1), "b": small(seed=1, holdout=20), "c": small("bp", train_images=175)}
 
 
-def test_time_left_by_hand(three, record, capsys):
+def test_time_left_by_hand(three, record, ended, capsys):
     assert [images(recipe) for recipe in three.values()] == [320] * 3
     assert alike(three["a"]) == alike(three["b"]) != alike(three["c"])
     progress = Progress(three, done=1, workers=2)
@@ -32,11 +38,11 @@ def test_time_left_by_hand(three, record, capsys):
     assert progress.seconds_left() == pytest.approx((16 + 32 + 32) / 2)
     progress.report(1, "c", report(three["c"], 20, 2.5, {"epoch": 1}))
     assert progress.seconds_left() == pytest.approx((16 + 32 + 120) / 2)
-    progress.finished("a", SimpleNamespace(record=record(98.614)))
+    progress.finished("a", ended(record(98.614)))
     assert progress.seconds_left() == pytest.approx((32 + 120) / 2)
     progress.given_up("c")
     assert progress.seconds_left() == pytest.approx(32)  # one run takes one worker
-    progress.finished("b", SimpleNamespace(record=record(None)), elsewhere=True)
+    progress.finished("b", ended(record(None)), elsewhere=True)
     assert progress.seconds_left() == 0
     assert capsys.readouterr().err.splitlines() == [
         "[2/4] a: 98.61% (2 s, 200 images/s), 76 s left",
@@ -44,10 +50,10 @@ def test_time_left_by_hand(three, record, capsys):
     ]
 
 
-def test_the_test_images_stay_unseen_where_others_count(three, record, capsys):
+def test_the_test_images_stay_unseen_where_others_count(three, record, ended, capsys):
     progress = Progress(three, done=0, workers=1, split="validation")
-    progress.finished("a", SimpleNamespace(record=record(98.614) | {"validation": {"accuracy": 7}}))
-    progress.finished("b", SimpleNamespace(record=record(None) | {"validation": None}))
+    progress.finished("a", ended(record(98.614) | {"validation": {"accuracy": 7}}))
+    progress.finished("b", ended(record(None) | {"validation": None}))
     err = capsys.readouterr().err
     assert "a: 7.00%" in err
     assert "98.6" not in err
@@ -62,7 +68,7 @@ def test_a_single_run_shows_its_epochs(three, capsys):
     assert capsys.readouterr().err == line
 
 
-def test_bars_on_a_terminal(three, record, monkeypatch):
+def test_bars_on_a_terminal(three, record, ended, monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -70,7 +76,7 @@ def test_bars_on_a_terminal(three, record, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     progress = Progress(three, done=1, workers=2)
     progress.report(1, "a", report(three["a"], 160, 10.0))
-    progress.finished("a", SimpleNamespace(record=record(98.614)))
+    progress.finished("a", ended(record(98.614)))
     progress.idle(1)
     assert (progress.bars[0].n, progress.bars[0].total) == (320, 960)
     progress.close()
