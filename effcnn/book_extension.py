@@ -15,6 +15,7 @@ from typing import ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from pandas import DataFrame
+from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
@@ -135,9 +136,19 @@ class Techniques(SphinxDirective):
         for run in (run for group in runs.values() for run in group):
             self.env.note_dependency(str(run.folder / "run.json"))
         table = _table(lesson.overview(found), self.options.get("caption", ""))
+        for row in table[1][-1]:
+            self._link(row[0][0])
         self.add_name(table)
         self.set_source_info(table)
         return [table]
+
+    def _link(self, field: nodes.paragraph) -> None:
+        """Make a technique's name lead to its lesson, a page of that name."""
+        name = field.astext()
+        if name in self.env.found_docs:
+            inner, to = nodes.inline("", name), {"refdomain": "std", "reftype": "doc"}
+            to |= {"reftarget": f"/{name}", "refexplicit": True, "refwarn": True}
+            field.children = [addnodes.pending_xref("", inner, **to)]
 
 
 def _table(frame: DataFrame, caption: str) -> nodes.table:

@@ -105,7 +105,7 @@ def overview(found: Runs) -> pd.DataFrame:
     for data, groups in found.items():
         table = gains.gains(groups, paper.TABLE_4[data]).set_index("techniques")
         for name, spec in techniques.SPECS.items():
-            row = rows.setdefault(name, {"Technique": f"{spec.word} (`{name}`)"})
+            row = rows.setdefault(name, {"Technique": spec.word})
             title = TITLES[data]
             row[f"{title}: gain"], row[f"{title}: verdict"] = "to come", "–"
             if name in groups:
