@@ -6,13 +6,13 @@ from dataclasses import asdict
 import pandas as pd
 from scipy import stats as distributions
 
-from effcnn import cells, chapter, ladder, paper, search, stats
+from effcnn import cells, chapter, gains, ladder, paper, search, stats
 from effcnn.chapter import Number, origin
 from effcnn.errors import UserError
+from effcnn.lesson import NETS
 from effcnn.recipe import TITLES, Recipe
 from effcnn.results import Run, accuracies
 
-NETS = {"mnist": "1.5k-dw", "cifar10": "143k-dw"}
 NEAR = "by less than the interval"
 # Of the mean over seeds, in percent: what this project set itself before it searched.
 GOALS = {"mnist": 99.2, "cifar10": 88.5}
@@ -71,28 +71,21 @@ def shown(found: pd.DataFrame, runs: Steps) -> pd.DataFrame:
     rows = []
     for number, row in enumerate(found.itertuples()):
         group = runs[row.cell]
-        text, gain = "diverged", "–"
-        if row.validation:
-            text = f"{row.validation.value:.2f}"
-            gain = "–" if row.step is None or math.isnan(row.step) else signed(row.step)
+        text = f"{row.validation.value:.2f}" if row.validation else "diverged"
+        rise = math.nan if row.step is None else row.step
         source = f"{group[0].recipe.holdout:,} held-out training images; {origin(group)}"
         rows.append(
             {
                 "Step": str(number),
                 "Change": row.said,
                 "Validation (%)": Number(text, source),
-                "Rise": gain,
+                "Rise": gains.number(rise, "+"),
                 "Kept": "yes" if row.kept else "no",
                 "Parameters": f"{group[0].record['costs']['params']:,}",
                 "Minutes": f"{group[0].record['time']['train_seconds'] / 60:.0f}",
             }
         )
     return pd.DataFrame(rows)
-
-
-def signed(value: float) -> str:
-    """`+0.10` or `−0.10`."""
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def scatter(groups: list[list[Run]]) -> tuple[float, int]:
@@ -165,7 +158,7 @@ def final(runs: dict[str, list[Run]], quick: bool = False) -> pd.DataFrame:
 
 def reached(runs: list[Run], goal: float) -> str:
     """Whether the mean over seeds is at the goal, and whether its interval is above it."""
-    if any(run.record["status"] == "diverged" for run in runs):
+    if gains.diverged(runs):
         return "no"
     mean = stats.mean(accuracies(runs))
     if mean.value < goal:

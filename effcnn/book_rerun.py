@@ -119,17 +119,14 @@ def _long(patterns: list[str]) -> str:
         if not (names := matching(known, pattern)):
             raise unknown("cell", pattern, known)
         recipes |= {recipe.hash: recipe for name in names for recipe in known[name].recipes()}
-    there = [results.whole(r, folder) for r in recipes.values() if (folder := results.published())]
+    folder = results.published()
+    there = [results.whole(recipe, folder) for recipe in recipes.values()] if folder else []
     seconds = [run.record["time"]["train_seconds"] for run in there if run]
     if not seconds:
         return "as long as the runs take"
     minutes = sum(seconds) / len(seconds) * len(recipes) / 60
-    time = (
-        f"{minutes:.0f}\N{NO-BREAK SPACE}min"
-        if minutes < 100
-        else f"{minutes / 60:.0f}\N{NO-BREAK SPACE}h"
-    )
-    return f"about {time} of one core, for all {len(recipes)} runs"
+    amount, unit = (minutes, "min") if minutes < 100 else (minutes / 60, "h")
+    return f"about {amount:.0f}\N{NO-BREAK SPACE}{unit} of one core, for all {len(recipes)} runs"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

@@ -8,8 +8,14 @@ SMALLEST, BLUR = "table-3/mnist-1.5k-dw", "table-4/mnist-bp"
 TRIO = "table-5/cifar10-bp+co+m"
 FULL = f"{TRIO}+ls+sam+swa"
 SINGLE = {
-    **{"oc": "One-cycle", "co": "Cutout", "bp": "BlurPool", "se": "Squeeze-and-excite"},
-    **{"m": "Mixup", "ls": "Label smoothing", "sam": "SAM", "swa": "SWA"},
+    "oc": "One-cycle",
+    "co": "Cutout",
+    "bp": "BlurPool",
+    "se": "Squeeze-and-excite",
+    "m": "Mixup",
+    "ls": "Label smoothing",
+    "sam": "SAM",
+    "swa": "SWA",
 }
 LOWER = {("mnist", "m"), ("cifar10", "oc")}  # the two that Table 4 has below the baseline
 

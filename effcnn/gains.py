@@ -38,7 +38,7 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
     rows = []
     for name, group in runs.items():
         lost = sum(run.diverged for run in group)
-        whole = not lost and not _diverged(runs[BASELINE])
+        whole = not lost and not diverged(runs[BASELINE])
         gain = stats.difference(accuracies(group), accuracies(runs[BASELINE])) if whole else None
         paper = theirs.get(name, math.nan)
         rows.append(
@@ -60,7 +60,8 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
     return table
 
 
-def _diverged(group: list[Run]) -> bool:
+def diverged(group: list[Run]) -> bool:
+    """Whether a run of a cell diverged: the cell has no mean then."""
     return any(run.diverged for run in group)
 
 
@@ -70,11 +71,16 @@ def _verdict(row) -> str:
         return "–"
     if row.gain is None:
         return "diverged" if row.diverged else "no baseline"
-    if row.gain.lacks:
-        return row.gain.lacks
-    if row.p >= RESOLVED:
+    return called(row.gain, row.p, "better", "worse")
+
+
+def called(gap: stats.Estimate, p: float, above: str, below: str) -> str:
+    """What may be said of a difference with this corrected p-value, and no more."""
+    if gap.lacks:
+        return gap.lacks
+    if p >= RESOLVED:
         return "not resolved"
-    return "better" if row.gain.value > 0 else "worse"
+    return above if gap.value > 0 else below
 
 
 def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
@@ -160,7 +166,7 @@ def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
     """
     said = []
     for data, groups in runs.items():
-        values = accuracies(groups[BASELINE]) if not _diverged(groups[BASELINE]) else []
+        values = accuracies(groups[BASELINE]) if not diverged(groups[BASELINE]) else []
         if len(values) < 2:
             continue
         n = min(len(group) for name, group in groups.items() if name != BASELINE)
@@ -181,23 +187,6 @@ def largest(table: pd.DataFrame) -> tuple[str, stats.Estimate] | None:
     """The techniques with the largest gain, and that gain; None where every row diverged."""
     known = [(row.techniques, row.gain) for row in table.itertuples() if row.gain]
     return max(known, key=lambda entry: entry[1].value, default=None)
-
-
-def steps(table: pd.DataFrame, runs: dict[str, list[Run]], base: str) -> pd.DataFrame:
-    """What techniques add to the combination `base`: `added`, `paper` and `ours` (or None).
-
-    One row per row of `table` that holds all of `base` and more.
-    """
-    theirs = dict(zip(table["techniques"], table["paper"], strict=True))
-    rows = []
-    for name in table["techniques"]:
-        added = [part for part in name.split("+") if part not in base.split("+")]
-        if not added or not set(base.split("+")) < set(name.split("+")):
-            continue
-        whole = not (_diverged(runs[name]) or _diverged(runs[base]))
-        ours = stats.difference(accuracies(runs[name]), accuracies(runs[base])) if whole else None
-        rows.append({"added": "+".join(added), "paper": theirs[name] - theirs[base], "ours": ours})
-    return pd.DataFrame(rows)
 
 
 def _name(text: str) -> str:
@@ -225,21 +214,3 @@ def single_runs(runs: dict[str, list[Run]]) -> pd.DataFrame:
         ],
         columns=["techniques", "seed", "accuracy"],
     )
-
-
-def summed(table: pd.DataFrame, singles: pd.DataFrame, column: str) -> list[float]:
-    """For each combination of `table` the sum of its parts' single gains, from `singles`.
-
-    Args:
-        column: `paper_gain`, or `gain` for ours.
-    Returns: one number per row; nan where a part has no gain of its own.
-    """
-    alone = {
-        name: getattr(gain, "value", gain)
-        for name, gain in zip(singles["techniques"], singles[column], strict=True)
-        if gain is not None
-    }
-    return [
-        math.nan if name == BASELINE else sum(alone.get(part, math.nan) for part in name.split("+"))
-        for name in table["techniques"]
-    ]

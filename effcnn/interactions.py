@@ -12,7 +12,7 @@ import pandas as pd
 
 from effcnn import gains, stats
 from effcnn.chapter import Number, origin
-from effcnn.gains import BASELINE, RESOLVED
+from effcnn.gains import BASELINE, diverged
 from effcnn.results import Run, accuracies
 
 Runs = dict[str, list[Run]]  # of one net, by techniques
@@ -36,7 +36,7 @@ def table(runs: Runs, names: Iterable[str] | None = None) -> pd.DataFrame:
         missing = [part for part in (*parts, BASELINE) if part not in runs]
         row = {"techniques": name, "missing": missing}
         row |= dict.fromkeys(("together", "summed", "excess"))
-        if not missing and not any(map(_diverged, [runs[n] for n in (name, *parts, BASELINE)])):
+        if not missing and not any(map(diverged, [runs[n] for n in (name, *parts, BASELINE)])):
             base, alone = accuracies(runs[BASELINE]), [accuracies(runs[part]) for part in parts]
             whole, k = accuracies(runs[name]), len(parts)
             row["together"] = stats.difference(whole, base)
@@ -181,27 +181,14 @@ def number(estimate: stats.Estimate | None, runs: Runs, names: Iterable[str]) ->
 
 def _gap(a: list[Run], b: list[Run]) -> stats.Estimate | None:
     """The difference of two cells, if no run diverged."""
-    return None if _diverged(a) or _diverged(b) else stats.difference(accuracies(a), accuracies(b))
+    return None if diverged(a) or diverged(b) else stats.difference(accuracies(a), accuracies(b))
 
 
 def _judged(found: pd.DataFrame, column: str, above: str, below: str) -> pd.DataFrame:
     """With `p`, after Holm's correction over the rows, and `verdict` of the Estimates there."""
     found["p"] = stats.holm([one.p if one else math.nan for one in found[column]])
     pairs = zip(found[column], found["p"], strict=True)
-    found["verdict"] = [_verdict(one, p, above, below) for one, p in pairs]
+    found["verdict"] = [
+        gains.called(one, p, above, below) if one else "diverged" for one, p in pairs
+    ]
     return found
-
-
-def _verdict(found: stats.Estimate | None, p: float, above: str, below: str) -> str:
-    """What may be said of a difference with this corrected p-value, and no more."""
-    if found is None:
-        return "diverged"
-    if math.isnan(p):
-        return "one run" if min(found.n) == 1 else "no spread"
-    if p >= RESOLVED:
-        return "not resolved"
-    return above if found.value > 0 else below
-
-
-def _diverged(group: list[Run]) -> bool:
-    return any(run.record["status"] == "diverged" for run in group)

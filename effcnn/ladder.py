@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from effcnn import cells, search
+from effcnn import cells, search, store
 from effcnn.recipe import TRAIN_IMAGES, Recipe
 from effcnn.results import Run
 from effcnn.techniques import find, parse
@@ -202,10 +202,7 @@ def _put(path: Path, header: str, title: str, steps: dict[str, tuple[Recipe, str
         lines = [f"[cells.{json.dumps(name)}]", f"seeds = {json.dumps(seeds)}"]
         lines += [f"{flag} = {json.dumps(value)}" for flag, value in _flags(recipe).items()]
         tables.append("\n".join(lines) + "\n")
-    text = "\n".join(tables)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    store.put(path, "\n".join(tables).encode())
 
 
 def _flags(recipe: Recipe) -> dict:

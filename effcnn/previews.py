@@ -5,8 +5,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from effcnn import chapter
 from effcnn.results import Run
 
-PREFIX = "preview"
-
 
 def choose(
     wanted: Mapping[Hashable, Sequence[tuple[str, str]]], profile: str = "published"
@@ -30,7 +28,7 @@ def choose(
 
 def is_preview(cell: str) -> bool:
     """Whether a cell is of a sweep of previews, `preview/mnist-25k` for one."""
-    return cell.startswith(PREFIX)
+    return cell.startswith("preview")
 
 
 def shown(cell: str, runs: list[Run]) -> str:
@@ -41,16 +39,17 @@ def shown(cell: str, runs: list[Run]) -> str:
     return f"`{cell}` (preview, {count})"
 
 
-def pending(cells: Sequence[str], rows: str = "rows") -> str:
+def pending(cells: Sequence[str], rows: str) -> str:
     """A sentence on how many of the chosen cells are previews, as Markdown; empty if none is."""
     count = sum(map(is_preview, cells))
     if not count:
         return ""
-    many = f"All {rows} are" if count == len(cells) else f"{count} of {len(cells)} {rows} are"
-    if count == 1:
-        many = "The row is" if len(cells) == 1 else f"One of {len(cells)} {rows} is"
-    kind = "a preview" if count == 1 else "previews"
+    if count > 1:
+        many = f"All {rows}" if count == len(cells) else f"{count} of {len(cells)} {rows}"
+        said = f"{many} are still previews"
+    else:
+        one = "The row" if len(cells) == 1 else f"One of {len(cells)} {rows}"
+        said = f"{one} is still a preview"
     return (
-        f"**{many} still {kind}**, of other recipes and shorter training, until the table's own "
-        "runs are there."
+        f"**{said}**, of other recipes and shorter training, until the table's own runs are there."
     )

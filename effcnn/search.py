@@ -90,7 +90,7 @@ def tested(run: Run) -> float | None:
 
     Weights that are averaged after the last epoch are in no epoch's entry of the history.
     """
-    if run.record["status"] != "finished":
+    if run.diverged:
         return None
     return (run.record.get("validation") or {}).get("accuracy") or last([run])[0]
 

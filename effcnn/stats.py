@@ -153,14 +153,6 @@ def resolvable(
     return spread * float(np.quantile(reach - (a.mean(1) - b.mean(1)), power))
 
 
-def _numbers(values: Sequence[float]) -> np.ndarray:
-    """An array of at least one finite number, or an error that says what came instead."""
-    x = np.asarray(list(values), float)
-    if len(x) == 0 or not np.isfinite(x).all():
-        raise UserError(f"statistics need at least one finite number; these are {x.tolist()}")
-    return x
-
-
 def best_by_luck(values: Sequence[float], tried: int, draws: int = 40_000) -> np.ndarray:
     """The largest of `tried` gains that do nothing: single runs over one single baseline run.
 
@@ -175,6 +167,14 @@ def best_by_luck(values: Sequence[float], tried: int, draws: int = 40_000) -> np
     if n < 2 or not spread(values):
         return np.full(draws, math.nan)
     return gains * spread(values) * np.sqrt((n - 1) / rng.chisquare(n - 1, draws))
+
+
+def _numbers(values: Sequence[float]) -> np.ndarray:
+    """An array of at least one finite number, or an error that says what came instead."""
+    x = np.asarray(list(values), float)
+    if len(x) == 0 or not np.isfinite(x).all():
+        raise UserError(f"statistics need at least one finite number; these are {x.tolist()}")
+    return x
 
 
 def _single(

@@ -34,7 +34,7 @@ import pandas as pd
 
 from effcnn import paper, stats
 from effcnn.chapter import Number, origin
-from effcnn.gains import RESOLVED, number
+from effcnn.gains import RESOLVED, diverged, number
 from effcnn.results import Run, accuracies
 from effcnn.stats import Estimate
 
@@ -292,7 +292,7 @@ def judged(claims: list[Claim], runs: Runs) -> pd.DataFrame:
     Args:
         runs: of all cells of the claims.
     """
-    whole = [c for c in claims if not any(_diverged(runs[name]) for name in c.cells())]
+    whole = [c for c in claims if not any(diverged(runs[name]) for name in c.cells())]
     families: dict[str, list[Pair]] = {}
     for claim in whole:
         families.setdefault(claim.family(), []).extend(claim.pairs())
@@ -304,7 +304,7 @@ def judged(claims: list[Claim], runs: Runs) -> pd.DataFrame:
             finding = claim.judge(runs, own)
         else:
             own = {}
-            lost = [name for name in claim.cells() if _diverged(runs[name])]
+            lost = [name for name in claim.cells() if diverged(runs[name])]
             finding = Finding("not testable", f"a run of {', '.join(lost)} diverged")
         pairs = claim.pairs()
         gap = own.get(pairs[0]) if len(pairs) == 1 else None
@@ -358,7 +358,3 @@ def papers(one: str, two: str) -> float:
 
 def _number(gap: Gap, runs: Runs, one: str, two: str) -> Number:
     return Number(gap.estimate.text("+"), f"{origin(runs[one])}; minus {origin(runs[two])}")
-
-
-def _diverged(group: list[Run]) -> bool:
-    return any(run.diverged for run in group)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from effcnn import best, cells, ladder, results, search
+from effcnn import best, ladder, results, search
 from effcnn.errors import UserError
 
 START = ladder.STARTS["mnist"]
@@ -83,7 +83,6 @@ def test_the_rate_of_one_seed_stands_beside_that_of_three(climbed, book):
     assert "chose `oc(max_lr=1.6)`." in told
     (book / "sweeps" / "table-4.toml").write_text(text.format(0.8))
     assert "the same as three seeds" in best.rates(found, {"mnist": climbed})
-    assert cells.cells()
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,6 @@ def test_a_diverged_run_takes_its_row_out_and_a_diverged_baseline_all(runs, reco
     assert list(headless["verdict"][1:]) == ["no baseline"] * 3
     lone = gains.gains({**runs, "baseline": runs["baseline"][:1]})
     assert list(lone["verdict"][1:]) == ["one run"] * 3
-    assert gains.steps(table, {**runs, "m": [lost]}, "m")["ours"].tolist() == [None]
     with pytest.raises(UserError, match="needs a baseline; it has bp, m"):
         gains.gains({"bp": runs["bp"], "m": runs["m"]})
 
@@ -133,19 +132,6 @@ def test_a_row_at_half_the_epochs_says_so(runs):
     assert gains.shown(table, runs | {"bp-half": runs["bp"]})["Techniques"][1] == (
         "`bp`, half the epochs"
     )
-
-
-def test_sums_of_parts_and_steps(runs):
-    table = gains.gains(runs, PAPER)
-    alone = gains.gains({name: runs[name] for name in ("baseline", "bp", "m")}, PAPER)
-    ours = gains.summed(table, alone, "gain")
-    assert math.isnan(ours[0])
-    assert ours[3] == pytest.approx(4 + (213.5 / 3 - 80))
-    assert math.isnan(gains.summed(table, alone, "paper_gain")[3])  # no number for m
-    steps = gains.steps(table, runs, "bp")
-    assert list(steps["added"]) == ["m"]  # of `bp+m`; `m` alone lacks bp
-    assert steps["paper"][0] == pytest.approx(84.0 - 83.16)
-    assert steps["ours"][0].value == pytest.approx(242 / 3 - 84)
 
 
 def test_pick_takes_cells_by_the_start_of_their_name(runs):

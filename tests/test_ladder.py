@@ -9,7 +9,6 @@ import pytest
 
 from effcnn import cells, ladder, results, search
 from effcnn.errors import UserError
-from effcnn.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 START = ladder.STARTS["mnist"]
@@ -185,7 +184,6 @@ def test_the_rehearsal_is_on_the_sample():
         6,
         12,
     ]
-    assert Recipe.make("mnist-sample", "1.5k-dw", train_images=2_000, holdout=1_000)
 
 
 def test_the_script_says_what_it_takes():
