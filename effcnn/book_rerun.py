@@ -65,6 +65,10 @@ class Rerun(SphinxDirective):
         here = Path(self.env.doc2path(self.env.docname)).parent
         path = Path(os.path.relpath(source, here)).as_posix()
         lines += ["", f"{{download}}`Download the notebook, without outputs <{path}>`"]
+        if "exercise-start" in source.read_text():
+            copy = f"_course/students/{source.name}"
+            lines += ["", f"For the exercises: `make course` writes `{copy}`, without the"]
+            lines += ["solutions, and with a check behind each answer."]
         box = nodes.admonition("", nodes.title("", "Rerun this page"), classes=["rerun"])
         self.set_source_info(box)
         for part in (self.content, StringList(lines, str(source))):

@@ -174,12 +174,12 @@ def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
         each = f"{n} runs against {len(values)} of the baseline"
         source = f"80% power at 5%, {each}; spread from {origin(groups[BASELINE])}"
         number = Number(text, source)._repr_html_()
-        said.append(f"{TITLES[data]} a gain of {number} points ({each})")
+        said.append(f"on {TITLES[data]} {number} points ({each})")
     if not said:
         return "With one run per cell no gain can be told from chance."
     return (
-        f"In four of five cases a single comparison of these numbers of runs finds on "
-        f"{', on '.join(said)}. Smaller gains may be real and not show."
+        f"Four of five single comparisons of so many runs find a true gain of this size: "
+        f"{', '.join(said)}. Smaller gains may be real and not show."
     )
 
 

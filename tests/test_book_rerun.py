@@ -69,6 +69,17 @@ def test_times_command_parameters_and_download(site, source):
         assert re.search(rf"{name}\s+{re.escape(default)}\s+{re.escape(meaning)}", text)
     link = re.search(r'href="(_downloads/[^"]+/one\.ipynb)"', html)[1]
     assert (out / link).read_bytes() == source.read_bytes()
+    assert "make course" not in html
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_page_with_exercises_says_where_to_do_them(site, source):
+    page = nbformat.read(source, 4)
+    page.cells.append(new_markdown_cell("```{exercise-start} One\n```\n```{exercise-end}\n```"))
+    nbformat.write(page, source)
+    html, warnings, _ = site("```{rerun}\n```")
+    assert warnings == ""
+    assert "_course/students/one.ipynb" in html
 
 
 @pytest.mark.filterwarnings("default")
