@@ -50,6 +50,7 @@ def _row(row, folder: Path) -> str:
     accuracy = f"{row.accuracy:.2f}" if row.status == "finished" else row.status
     machine = row.cpu if row.device == "cpu" else row.device
     command = escape(row.command)
+    threads = "1 thread" if row.threads == 1 else f"{row.threads} threads"
     fields = {
         "Run": f"<code>{escape(Path(row.run).relative_to(folder).as_posix())}</code>",
         "Seed": str(row.seed),
@@ -58,7 +59,7 @@ def _row(row, folder: Path) -> str:
         "Cells": escape(row.cell),
         "Minutes": f"{row.train_seconds / 60:.1f}",
         "Images/s": f"{row.images_per_second:,.0f}",
-        "Machine": escape(f"{machine}, {row.threads} threads, torch {row.torch}"),
+        "Machine": escape(f"{machine}, {threads}, torch {row.torch}"),
         "Started": f"{row.started[:10]}, {(row.commit or 'unknown')[:7]}",
         "Repeat": f"<details><summary>command</summary><code>{command}</code></details>",
     }

@@ -226,8 +226,8 @@ def protocol(runs: dict[str, list[results.Run]]) -> str:
     for dataset in dict.fromkeys(run.recipe.dataset for run in every):
         recipes = [run.recipe for run in every if run.recipe.dataset == dataset]
         counts = {len(group) for group in runs.values() if group[0].recipe.dataset == dataset}
-        runs_each = "one run" if counts == {1} else f"{_listed(sorted(counts))} runs"
-        epochs = _listed(r.epochs for r in recipes)
+        runs_each = "one run" if counts == {1} else f"{_listed(sorted(counts), ' or ')} runs"
+        epochs = _listed((r.epochs for r in recipes), " or ")
         epochs += " epoch" if epochs == "1" else " epochs"
         rates = " or ".join(sorted({str(r.lr or "a technique's own") for r in recipes}))
         held = _listed(f"{recipe.holdout:,}" for recipe in recipes if recipe.holdout)
@@ -297,6 +297,6 @@ def agrees(theirs: float, runs: list[results.Run]) -> str:
     return expected.lacks or ("yes" if expected.low <= theirs <= expected.high else "no")
 
 
-def _listed(values) -> str:
+def _listed(values, between: str = ", ") -> str:
     """Each value once, in their order: `0, 1, 2`."""
-    return ", ".join(dict.fromkeys(map(str, values)))
+    return between.join(dict.fromkeys(map(str, values)))

@@ -107,11 +107,13 @@ def overview(found: Runs) -> pd.DataFrame:
         for name, spec in techniques.SPECS.items():
             row = rows.setdefault(name, {"Technique": spec.word})
             title = TITLES[data]
-            row[f"{title}: gain"], row[f"{title}: verdict"] = "to come", "–"
+            row[f"{title}: gain"], row[f"{title}: runs"] = "to come", "–"
+            row[f"{title}: verdict"] = "–"
             if name in groups:
                 one = table.loc[name]
                 source = f"{origin(groups[name])}; minus {origin(groups[BASELINE])}"
                 row[f"{title}: gain"] = Number(one.gain.text("+"), source) if one.gain else "–"
+                row[f"{title}: runs"] = f"{len(groups[name])}, {len(groups[BASELINE])}"
                 row[f"{title}: verdict"] = one.verdict
             theirs = paper.TABLE_4[data]
             row[f"{title}: paper"] = gains.number(theirs[name] - theirs[BASELINE], "+")

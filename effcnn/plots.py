@@ -65,7 +65,7 @@ def curves(history: pd.DataFrame) -> Figure:
 
     Args:
         history: columns `model`, `epoch`, `accuracy` (percent), `images` (training or validation)
-            and `seed`; several seeds become a mean with a band.
+            and `seed`; several seeds become a mean with a band over their range.
     """
     models = list(dict.fromkeys(history["model"]))
     columns = min(3, len(models))
@@ -82,8 +82,7 @@ def curves(history: pd.DataFrame) -> Figure:
             hue="images",
             style="images",
             ax=axis,
-            errorbar=("ci", 95),
-            seed=0,  # the band is a bootstrap: the same runs give the same figure
+            errorbar=("pi", 100),  # few seeds: their range, no bootstrap of it
         )
         axis.set(title=model, xlabel="epoch", ylabel="accuracy (%)")
         if axis is not axes.flat[0]:

@@ -5,7 +5,7 @@ them; it is never called a failure of the paper.
 
 Is a difference resolved? Its p-value (Welch's test of the means) is below 0.05 after Holm's
 correction over the differences of that table and data set which the claims name and the runs give.
-A resolved difference is real, however small: no margin excuses it.
+A resolved difference is taken as real, however small: no margin excuses it.
 
 Is a difference absent? No number of runs shows it to be zero, so it is held against a margin: a
 one-sided 5% test (one end of the 90% interval) says that it is smaller. Both ends within the margin
