@@ -39,9 +39,10 @@ class Number:
 
     def _repr_html_(self) -> str:
         origin = escape(self.origin, quote=True)
+        text = self.text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
         return (
             f'<span class="measured" tabindex="0" data-origin="{origin}" '
-            f'title="{origin}">{escape(self.text)}</span>'
+            f'title="{origin}">{escape(text)}</span>'
         )
 
     def __repr__(self) -> str:
