@@ -76,7 +76,7 @@ def load(
 
 
 def folder_for(folder: str | Path | None = None) -> Path:
-    """The data folder: the one given (--data), else EFFCNN_DATA, else one in the user's cache.
+    """The data folder: the one given (`--data`), else EFFCNN_DATA, else one in the user's cache.
 
     It is laid out as torchvision's: `MNIST/raw/` and `cifar-10-batches-py/`.
     """

@@ -211,7 +211,8 @@ def test_a_digit_is_drawn_moved_and_cleared(visit, look):
     tab.wait_for_function("document.getElementById('draw-said').textContent.includes(': 7 (')")
     before = tab.inner_text("#draw-table")
     tab.focus("#draw [data-move='0,1']")
-    tab.keyboard.press("Enter")
+    for _ in range(10):  # pixels: a sure answer stays at 100.0% over several
+        tab.keyboard.press("Enter")
     tab.wait_for_function(
         "text => document.getElementById('draw-table').innerText !== text", arg=before
     )
