@@ -199,7 +199,9 @@ def test_the_table_stands_beside_the_paper_and_misses_no_row_in_silence(site):
     missing = set(paper.TABLE_3) - {"mnist-25k"}
     assert all(f"seen/{net}" in warnings for net in missing)
     assert warnings.count("no row") == len(missing)
-    assert "98.87 ± 2.01" in html  # t(2) = 4.303, s = 0.808, n = 3
+    assert (
+        "98.87\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}2.01" in html
+    )  # t(2) = 4.303, s = 0.808, n = 3
     assert "−0.48" in html  # 98.87 - 99.35
     assert 'id="both"' in html
 
@@ -214,7 +216,7 @@ def test_the_table_of_techniques(site, book, record):
             results.write(book / "results", recipe, record(first + 0.1 * recipe.seed), {})
     html, warnings = site("```{techniques} alone\n:caption: All\n:name: all\n```")
     assert warnings == ""
-    assert "+1.00 ± 0.23" in html  # t(4) = 2.776, s = 0.1
+    assert "+1.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.23" in html  # t(4) = 2.776, s = 0.1
     assert html.count("to come") == 7
     assert "CIFAR-10" not in html
 
