@@ -148,7 +148,8 @@ class Techniques(SphinxDirective):
         if name in self.env.found_docs:
             inner, to = nodes.inline("", name), {"refdomain": "std", "reftype": "doc"}
             to |= {"reftarget": f"/{name}", "refexplicit": True, "refwarn": True}
-            field.children = [addnodes.pending_xref("", inner, **to)]
+            field.clear()
+            field += addnodes.pending_xref("", inner, **to)
 
 
 def _table(frame: DataFrame, caption: str) -> nodes.table:

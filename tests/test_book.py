@@ -1,6 +1,7 @@
 """Running chapters with parameters, and the roles and directive that read the runs."""
 
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -133,9 +134,11 @@ def test_a_chapter_is_stale_when_what_it_depends_on_changes(tmp_path):
 def site(book_of_runs, tmp_path, render):
     """Render one page of MyST with the extension; returns its HTML and the warnings."""
 
-    def build(text: str) -> tuple[str, str]:
+    def build(text: str, *others: str) -> tuple[str, str]:
         source = tmp_path / "source"
         source.mkdir()
+        for name in others:
+            (source / f"{name}.md").write_text("---\norphan: true\n---\n# Another page\n")
         (source / "index.md").write_text(f"# Page\n\n{text}\n")
         out, warnings = render(source, "effcnn.book_extension")
         return (out / "index.html").read_text(), warnings
@@ -214,8 +217,9 @@ def test_the_table_of_techniques(site, book, record):
     for name, first in (("baseline", 98.0), ("se", 99.0)):
         for recipe in cells.cells()[f"alone/mnist-{name}"].recipes():
             results.write(book / "results", recipe, record(first + 0.1 * recipe.seed), {})
-    html, warnings = site("```{techniques} alone\n:caption: All\n:name: all\n```")
+    html, warnings = site("```{techniques} alone\n:caption: All\n:name: all\n```", "mixup")
     assert warnings == ""
+    assert re.findall(r'<td.*?href="(\w+).html"', html) == ["mixup"]  # the lesson that there is
     assert "+1.00\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.23" in html  # t(4) = 2.776, s = 0.1
     assert html.count("to come") == 7
     assert "CIFAR-10" not in html
