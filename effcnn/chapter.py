@@ -210,7 +210,7 @@ def origin(runs: list[results.Run]) -> str:
     """Where a mean over runs of one recipe comes from: recipe, seeds, epochs, commit, machine."""
     recipe = runs[0].recipe
     made = [run.record["provenance"] for run in runs]
-    machines = {m["cpu"] if m["device"] == "cpu" else m["device"] for m in made}
+    machines = [m["cpu"] if m["device"] == "cpu" else m["device"] for m in made]
     count = "one run" if len(runs) == 1 else f"mean of {len(runs)} runs"
     return (
         f"{recipe.dataset}/{recipe.model}/{recipe.label}: {count}, "

@@ -159,6 +159,17 @@ def test_origin_names_cell_seeds_and_machine(shelf):
         assert word in text
 
 
+def test_origin_lists_machines_in_the_order_of_the_runs(shelf):
+    run = results.cell("first/pictures", shelf / "results")[0]
+    names = [f"CPU {number}" for number in range(20)]  # a set of them would be shuffled
+    runs = [
+        results.Run(run.folder, run.recipe, {**run.record, "provenance": made})
+        for name in names
+        for made in [{**run.record["provenance"], "cpu": name}]
+    ]
+    assert chapter.origin(runs).endswith(", ".join(names))
+
+
 def test_protocol_is_read_from_the_recipes(shelf):
     digits, pictures = (results.cell(f"first/{name}", shelf / "results") for name in CELLS)
     text = chapter.protocol({"a": digits, "b": pictures})
