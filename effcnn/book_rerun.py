@@ -65,7 +65,7 @@ class Rerun(SphinxDirective):
         here = Path(self.env.doc2path(self.env.docname)).parent
         path = Path(os.path.relpath(source, here)).as_posix()
         lines += ["", f"{{download}}`Download the notebook, without outputs <{path}>`"]
-        if "exercise-start" in source.read_text():
+        if "exercise-start" in source.read_text(encoding="utf-8"):
             copy = f"_course/students/{source.name}"
             lines += ["", f"For the exercises: `make course` writes `{copy}`, without the"]
             lines += ["solutions, and with a check behind each answer."]

@@ -290,6 +290,13 @@ def accuracy(runs: list[results.Run]) -> Number:
     return Number(mean or f"diverged {lost} of {len(runs)}", origin(runs))
 
 
+def minus(
+    gap: stats.Estimate | None, one: list[results.Run], two: list[results.Run]
+) -> Number | str:
+    """A difference of two cells for a page, with both origins; a dash where there is none."""
+    return Number(gap.text("+"), f"{origin(one)}; minus {origin(two)}") if gap else "–"
+
+
 def agrees(theirs: float, runs: list[results.Run]) -> str:
     """Whether the paper's single number lies where our runs predict one further run."""
     if math.isnan(theirs) or any(run.diverged for run in runs):

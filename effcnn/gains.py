@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from effcnn import stats, techniques
-from effcnn.chapter import Number, accuracy, agrees, origin
+from effcnn.chapter import Number, accuracy, agrees, minus, origin
 from effcnn.errors import UserError
 from effcnn.recipe import TITLES
 from effcnn.results import Run, accuracies
@@ -96,10 +96,7 @@ def shown(table: pd.DataFrame, runs: dict[str, list[Run]]) -> pd.DataFrame:
         if with_paper:
             entry["Agrees"] = agrees(row.paper, group)
             entry["Paper's gain"] = number(row.paper_gain, "+")
-        entry["Our gain"] = "–"
-        if row.gain:
-            source = f"{origin(group)}; minus {origin(base)}"
-            entry["Our gain"] = Number(row.gain.text("+"), source)
+        entry["Our gain"] = minus(row.gain, group, base)
         entry["Verdict"] = row.verdict
         entry["Parameters"] = f"{group[0].record['costs']['params']:,}"
         entry["Runs"] = str(row.n)

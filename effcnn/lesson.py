@@ -3,7 +3,7 @@
 import pandas as pd
 
 from effcnn import cells, chapter, gains, paper, results, techniques
-from effcnn.chapter import Number, origin
+from effcnn.chapter import Number
 from effcnn.recipe import TITLES
 from effcnn.results import Run
 
@@ -65,13 +65,12 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
         table = gains.gains(groups, theirs).set_index("techniques")
         row, group, base = table.loc[short], groups[short], groups[BASELINE]
         params = [runs[0].record["costs"]["params"] for runs in (base, group)]
-        source = f"{origin(group)}; minus {origin(base)}"
         rows.append(
             {
                 "Net": f"`{data}-{NETS[data]}`",
                 "Baseline (%)": chapter.accuracy(base),
                 f"With `{short}` (%)": chapter.accuracy(group),
-                "Our gain": Number(row.gain.text("+"), source) if row.gain else "–",
+                "Our gain": chapter.minus(row.gain, group, base),
                 "Verdict": row.verdict,
                 "Paper's gain": gains.number(row.paper_gain, "+"),
                 "Parameters": f"{params[1] - params[0]:+,}",
@@ -111,8 +110,8 @@ def overview(found: Runs) -> pd.DataFrame:
             row[f"{title}: verdict"] = "–"
             if name in groups:
                 one = table.loc[name]
-                source = f"{origin(groups[name])}; minus {origin(groups[BASELINE])}"
-                row[f"{title}: gain"] = Number(one.gain.text("+"), source) if one.gain else "–"
+                gap = chapter.minus(one.gain, groups[name], groups[BASELINE])
+                row[f"{title}: gain"] = gap
                 row[f"{title}: runs"] = f"{len(groups[name])}, {len(groups[BASELINE])}"
                 row[f"{title}: verdict"] = one.verdict
             theirs = paper.TABLE_4[data]

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from effcnn import paper, stats
-from effcnn.chapter import Number, origin
+from effcnn.chapter import Number, minus, origin
 from effcnn.gains import RESOLVED, diverged, number
 from effcnn.results import Run, accuracies
 from effcnn.stats import Estimate
@@ -130,7 +130,7 @@ class _Pairwise(Claim):
     def judge(self, runs: Runs, gaps: dict[Pair, Gap]) -> Finding:
         gap = gaps[self.one, self.two]
         verdict, reason = self.say(gap)
-        return Finding(verdict, reason, _number(gap, runs, self.one, self.two))
+        return Finding(verdict, reason, minus(gap.estimate, runs[self.one], runs[self.two]))
 
     def say(self, gap: Gap) -> tuple[str, str]:
         """The verdict, and why."""
@@ -215,7 +215,7 @@ class Leads(Claim):
         # The pair that decides: the worst of those that say the same.
         deciding = lost or absent or undecided or list(own)
         pair = min(deciding, key=lambda pair: own[pair].estimate.value)
-        ours = _number(own[pair], runs, *pair)
+        ours = minus(own[pair].estimate, *(runs[name] for name in pair))
         one, two = (f"`{name.rpartition('-')[2]}`" for name in pair)
         if lost:
             return Finding("not reproduced", f"{two} beats {one}", ours)
@@ -354,7 +354,3 @@ def papers(one: str, two: str) -> float:
     """The paper's difference between two cells, in points; nan where it lacks one."""
     a, b = (paper.accuracy(cell) for cell in (one, two))
     return math.nan if a is None or b is None else round(a - b, 2)
-
-
-def _number(gap: Gap, runs: Runs, one: str, two: str) -> Number:
-    return Number(gap.estimate.text("+"), f"{origin(runs[one])}; minus {origin(runs[two])}")

@@ -116,6 +116,24 @@ def record():
 
 
 @pytest.fixture
+def by_technique(record, tmp_path):
+    """Runs on CIFAR-10 by technique, from their accuracies."""
+
+    def make(accuracies):
+        return {
+            name: [
+                results.Run(
+                    tmp_path, Recipe.make("cifar10", "143k-dw", name, seed=seed), record(accuracy)
+                )
+                for seed, accuracy in enumerate(group)
+            ]
+            for name, group in accuracies.items()
+        }
+
+    return make
+
+
+@pytest.fixture
 def registry():
     """Techniques that a test defines are forgotten after it."""
     known = set(techniques.SPECS)

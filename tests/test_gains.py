@@ -22,16 +22,8 @@ PAPER = {"baseline": 79.9, "bp": 83.16, "bp+m": 84.0}
 
 
 @pytest.fixture
-def runs(record, tmp_path):
-    return {
-        name: [
-            results.Run(
-                tmp_path, Recipe.make("cifar10", "143k-dw", name, seed=seed), record(accuracy)
-            )
-            for seed, accuracy in enumerate(group)
-        ]
-        for name, group in ACCURACIES.items()
-    }
+def runs(by_technique):
+    return by_technique(ACCURACIES)
 
 
 def test_gains_by_welch_and_holm(runs):

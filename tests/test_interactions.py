@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from effcnn import cells, interactions, plots, results, stats
+from effcnn import cells, interactions, plots, stats
 from effcnn.errors import UserError
-from effcnn.recipe import Recipe
 
 A, B, C = [1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 12.0], [5.0, 5.5, 7.0]
 FULL = "bp+co+m+ls+sam+swa"
@@ -69,24 +68,6 @@ def test_a_contrast_without_spread_has_no_interval():
         stats.contrast([A, B], [1])
 
 
-@pytest.fixture
-def make(record, tmp_path):
-    """Runs on CIFAR-10 by technique, from their accuracies."""
-
-    def runs(accuracies):
-        return {
-            name: [
-                results.Run(
-                    tmp_path, Recipe.make("cifar10", "143k-dw", name, seed=seed), record(accuracy)
-                )
-                for seed, accuracy in enumerate(group)
-            ]
-            for name, group in accuracies.items()
-        }
-
-    return runs
-
-
 def around(mean, n=3):
     """n accuracies with this mean, and a spread of 0.1."""
     x = np.arange(n) - (n - 1) / 2
@@ -96,12 +77,12 @@ def around(mean, n=3):
 GAINS = {"baseline": 80, "bp": 83, "co": 82, "m": 81}
 
 
-def test_sums_and_what_is_beyond_them(make):
+def test_sums_and_what_is_beyond_them(by_technique):
     accuracies = {
         name: around(mean, 5 if name == "baseline" else 3) for name, mean in GAINS.items()
     }
     accuracies |= {"bp+co+m": around(84, 5), "bp+co": around(85), "co+m": around(85)}
-    found = interactions.table(make(accuracies)).set_index("techniques")
+    found = interactions.table(by_technique(accuracies)).set_index("techniques")
     assert found["verdict"].to_dict() == {
         "bp+co+m": "less",
         "bp+co": "not resolved",
@@ -128,10 +109,10 @@ def test_sums_and_what_is_beyond_them(make):
     assert found.loc[least, "p"] == pytest.approx(3 * raw[least])
 
 
-def test_what_cannot_be_judged_says_why(make):
+def test_what_cannot_be_judged_says_why(by_technique):
     accuracies = {name: around(mean) for name, mean in GAINS.items()}
     accuracies |= {"bp+ls": around(84), "bp+co": [84.0], "bp+m": [84.0, None, 84.2]}
-    found = interactions.table(make(accuracies)).set_index("techniques")
+    found = interactions.table(by_technique(accuracies)).set_index("techniques")
     assert found["verdict"].to_dict() == {
         "bp+ls": "parts missing",
         "bp+co": "one run",
@@ -141,13 +122,13 @@ def test_what_cannot_be_judged_says_why(make):
     assert "cannot be judged here" in interactions.reading(found)
     assert found.loc["bp+co", "excess"].value == pytest.approx(84 - 83 - 82 + 80)
     assert found.loc["bp+m", "excess"] is None
-    chosen = interactions.table(make(accuracies), ["bp+co"])
+    chosen = interactions.table(by_technique(accuracies), ["bp+co"])
     assert list(chosen["techniques"]) == ["bp+co"]
-    assert interactions.table(make({"baseline": [80.0]})).empty
+    assert interactions.table(by_technique({"baseline": [80.0]})).empty
 
 
-def test_leave_one_out(make):
-    runs = make(
+def test_leave_one_out(by_technique):
+    runs = by_technique(
         {"bp+co+m": around(86, 5), "co+m": around(83), "bp+m": around(86.01), "bp+co": around(87)}
     )
     found = interactions.leave_one_out(runs, "bp+co+m").set_index("part")
@@ -158,28 +139,28 @@ def test_leave_one_out(make):
     raw = scipy_stats.ttest_ind(around(86, 5), around(83), equal_var=False).pvalue
     assert found.loc["bp", "p"] == pytest.approx(3 * raw)
     assert list(interactions.leave_one_out({**runs, "co+m": []}, FULL)["part"]) == []
-    lost = {**runs, "co+m": make({"co+m": [83.0, None]})["co+m"]}
+    lost = {**runs, "co+m": by_technique({"co+m": [83.0, None]})["co+m"]}
     assert interactions.leave_one_out(lost, "bp+co+m")["verdict"][0] == "diverged"
 
 
-def test_which_parts_carry_it_in_words(make):
+def test_which_parts_carry_it_in_words(by_technique):
     runs = {
         "bp+co+m": around(86, 5),
         "co+m": around(83),
         "bp+m": around(86.01),
         "bp+co": around(87),
     }
-    said = interactions.carried(interactions.leave_one_out(make(runs), "bp+co+m"))
+    said = interactions.carried(interactions.leave_one_out(by_technique(runs), "bp+co+m"))
     assert said.startswith(
         "Shown to carry it: `bp`. It is shown to do better without `m`. Not resolved: `co`."
     )
     runs["co+m"], runs["bp+m"], runs["bp+co"] = [83.0], [86.0], [87.0]
-    said = interactions.carried(interactions.leave_one_out(make(runs), "bp+co+m"))
+    said = interactions.carried(interactions.leave_one_out(by_technique(runs), "bp+co+m"))
     assert said == "These runs cannot say which parts carry it."
 
 
-def test_steps_beyond_a_combination(make):
-    runs = make(
+def test_steps_beyond_a_combination(by_technique):
+    runs = by_technique(
         {
             **{"baseline": around(80), "bp+co+m": around(86, 5), "bp+co": around(85)},
             **{"bp+se+co+m": around(85), "bp+co+m+ls+swa": around(86.02), "bp+co+m+sam": [87.0]},
@@ -192,9 +173,9 @@ def test_steps_beyond_a_combination(make):
     assert found.loc["sam", "gain"].value == pytest.approx(1)
 
 
-def test_the_papers_sums_stand_beside_ours_with_their_luck(make):
+def test_the_papers_sums_stand_beside_ours_with_their_luck(by_technique):
     accuracies = {name: around(mean) for name, mean in GAINS.items()}
-    runs = make({**accuracies, "bp+co+m": around(84)})
+    runs = by_technique({**accuracies, "bp+co+m": around(84)})
     theirs = {"baseline": 79.9, "bp": 83.16, "co": 82.92, "m": 83.52, "bp+co+m": 86.08}
     [row] = interactions.shown(interactions.table(runs), runs, theirs, 1.0).to_dict("records")
     assert (row["Paper: sum"], row["Paper: together"]) == ("+9.90", "+6.18")
@@ -205,7 +186,7 @@ def test_the_papers_sums_stand_beside_ours_with_their_luck(make):
     assert row["Ours: difference"].origin.count("mean of 3 runs") == 5
 
 
-def test_luck_is_that_of_single_runs(make):
+def test_luck_is_that_of_single_runs(by_technique):
     """Of the excess of three parts: five draws, the baseline's twice."""
     spreads = {"bp+co+m": 0.3, "bp": 0.2, "co": 0.1, "m": 0.4, "baseline": 0.5}
     noise = np.random.default_rng(0).normal(size=(5, 400))
@@ -213,18 +194,18 @@ def test_luck_is_that_of_single_runs(make):
     runs = {n: list(80 + s * z) for (n, s), z in zip(spreads.items(), noise, strict=True)}
     draws = np.random.default_rng(1).normal(size=(100_000, 5)) * list(spreads.values())
     excess = draws @ [1, -1, -1, -1, 2]
-    reach = interactions.by_luck(make(runs), "bp+co+m", math.nan)
+    reach = interactions.by_luck(by_technique(runs), "bp+co+m", math.nan)
     assert (np.abs(excess) < reach).mean() == pytest.approx(0.95, abs=0.003)
     # Where a cell has one run, some other cell's luck stands for all.
     runs["m"] = runs["m"][:1]
     draws = np.random.default_rng(1).normal(0, 0.3, (100_000, 5))
     excess = draws @ [1, -1, -1, -1, 2]
-    reach = interactions.by_luck(make(runs), "bp+co+m", 1.96 * 0.3 * math.sqrt(2))
+    reach = interactions.by_luck(by_technique(runs), "bp+co+m", 1.96 * 0.3 * math.sqrt(2))
     assert (np.abs(excess) < reach).mean() == pytest.approx(0.95, abs=0.003)
 
 
-def test_a_number_names_all_its_runs(make):
-    runs = make({name: around(mean) for name, mean in GAINS.items()})
+def test_a_number_names_all_its_runs(by_technique):
+    runs = by_technique({name: around(mean) for name, mean in GAINS.items()})
     number = interactions.number(stats.Estimate(-0.5, 0.25, (3, 3)), runs, ("bp", "baseline"))
     assert repr(number) == "−0.50 ± 0.25"
     assert "143k-dw/bp: mean of 3 runs" in number.origin
@@ -248,9 +229,11 @@ def test_the_sweep_leaves_out_each_part_and_nothing_else():
     assert len(found) == 6
 
 
-def test_the_figure_draws_what_is_known_with_its_interval(make):
+def test_the_figure_draws_what_is_known_with_its_interval(by_technique):
     accuracies = {name: around(mean) for name, mean in GAINS.items()}
-    found = interactions.table(make({**accuracies, "bp+co": [84.0, None], "co+m": around(85)}))
+    found = interactions.table(
+        by_technique({**accuracies, "bp+co": [84.0, None], "co+m": around(85)})
+    )
     figure = plots.sums(found.assign(panel="CIFAR-10"))
     [axes] = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["bp+co", "co+m"]
