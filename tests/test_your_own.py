@@ -91,11 +91,9 @@ def test_data_made_from_arrays_trains():
     mean, std = names["moments"](split.images)
     assert (mean, std) == (pytest.approx([grey.mean() / 255]), pytest.approx([grey.std() / 255]))
     own = data.Data(split, None, split, mean, std)
-    trained = trainer(own, "bp+se+oc", epochs=8, batch_size=32, train_images=320).run()
-    # After so few steps a net that is tested swings widely; what it learns from does not.
-    late = [entry["accuracy"] for entry in trained.history[-3:]]
-    assert min(late) > 20  # by chance: 10
-    assert evaluate(trained.model, split, own)["answer"].shape == (320,)
+    # With swa: after so few steps a net whose batch statistics are old swings widely when tested.
+    trained = trainer(own, "bp+se+swa+oc", epochs=8, batch_size=32, train_images=320).run()
+    assert evaluate(trained.model, split, own)["accuracy"] > 30  # by chance: 10
 
 
 def test_the_chapters_technique_from_a_file(sample, tmp_path, monkeypatch, registry):
