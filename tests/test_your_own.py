@@ -92,7 +92,7 @@ def test_data_made_from_arrays_trains():
     assert (mean, std) == (pytest.approx([grey.mean() / 255]), pytest.approx([grey.std() / 255]))
     own = data.Data(split, None, split, mean, std)
     # With swa: after so few steps a net whose batch statistics are old swings widely when tested.
-    trained = trainer(own, "bp+se+swa+oc", epochs=8, batch_size=32, train_images=320).run()
+    trained = trainer(own, "bp+se+swa+oc", epochs=16, batch_size=32, train_images=320).run()
     assert evaluate(trained.model, split, own)["accuracy"] > 30  # by chance: 10
 
 
