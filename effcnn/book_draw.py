@@ -8,6 +8,7 @@ page needs no server and no network; `book/_static/draw.js` does the rest.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from docutils import nodes
@@ -43,7 +44,7 @@ def html(runs: list[results.Run], frame: Path) -> str:
     """The page's frame, and the nets and digits as JSON in it."""
     import effcnn
     from effcnn import export
-    from effcnn.data import load
+    from effcnn.data import Split, load
 
     nets = [
         {
@@ -55,12 +56,36 @@ def html(runs: list[results.Run], frame: Path) -> str:
         }
         for title, run in zip(TITLES, runs, strict=True)
     ]
-    test = load("mnist-sample").test
-    samples = [test.images[test.labels == digit][0].flatten().tolist() for digit in range(10)]
+    content = load("mnist-sample")
+    test = content.test
+    first = [int((test.labels == digit).nonzero()[0]) for digit in range(10)]
+    digits = Split(test.images[first], test.labels[first])
+    # Most digits keep their answer at every shift: the page opens with the one that keeps it least.
+    opening = int(sum(others(run, digits, content) for run in runs).argmax())
+    samples = digits.images.flatten(1).tolist()
     # "</" would end the script element that the data stand in.
-    data = json.dumps({"nets": nets, "samples": samples}).replace("</", "<\\/")
+    data = json.dumps({"nets": nets, "samples": samples, "opening": opening}).replace("</", "<\\/")
     script = f'<script type="application/json" id="draw-data">{data}</script>'
     return frame.read_text(encoding="utf-8") + script
+
+
+def others(run: results.Run, digits, content):
+    """At how many shifts the net answers otherwise than without, (N,) for digits (N, 1, H, W)."""
+    from effcnn import runs
+    from effcnn.analyses.shift import REACH, moved
+    from effcnn.data import Split
+    from effcnn.train import evaluate
+
+    content = replace(content, **run.record["normalisation"])
+    side = range(-REACH, REACH + 1)
+    model = runs.load(run)
+    answers = [
+        evaluate(model, Split(moved(digits.images, down, right), digits.labels), content)["answer"]
+        for down in side
+        for right in side
+    ]
+    plain = evaluate(model, digits, content)["answer"]
+    return sum(answer != plain for answer in answers)
 
 
 def setup(app) -> dict:

@@ -81,6 +81,33 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
     return table.drop(columns="Parameters") if (table["Parameters"] == "+0").all() else table
 
 
+def cost(short: str, *, inference: bool = False) -> pd.DataFrame:
+    """What a training step costs with the technique, measured here and now by Table 4's recipes.
+
+    Args:
+        inference: measure a pass of 100 images through the net too, for techniques that change it.
+    """
+    from effcnn import timing
+
+    rows = []
+    for data, repeats in (("mnist", 9), ("cifar10", 5)):
+        both = {name: cells.cells()[f"{TABLE}/{data}-{name}"].recipe for name in (BASELINE, short)}
+        step = timing.step_seconds(both, repeats)
+        rows.append(
+            {
+                "Net": f"`{data}-{NETS[data]}`",
+                "Batch": both[short].batch_size,
+                "Step, baseline (ms)": f"{1000 * step[BASELINE]:.1f}",
+                f"Step, `{short}` (ms)": f"{1000 * step[short]:.1f}",
+                "Step, times": f"{step[short] / step[BASELINE]:.2f}×",
+            }
+        )
+        if inference:
+            wait = timing.latencies(both, repeats)
+            rows[-1]["Inference, times"] = f"{wait[short] / wait[BASELINE]:.2f}×"
+    return pd.DataFrame(rows)
+
+
 def answer(short: str, found: Runs, profile: str = "published") -> str:
     """One sentence on what the technique gave, as Markdown."""
     if profile == "quick":

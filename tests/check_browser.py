@@ -13,7 +13,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
-from effcnn import data, ledger, measure, models, results, runs
+from effcnn import analyses, book_draw, data, ledger, measure, models, results, runs
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -141,12 +141,16 @@ def digits():
     return data.load("mnist" if at_hand else "mnist-sample").test.images[:200]
 
 
-def test_the_page_of_digits_answers_as_pytorch_does(visit, digits):
-    tab, _, _ = visit("draw.html")
+def drawn():
+    """The runs whose weights the page has."""
     source = (ROOT / "book" / "draw.md").read_text(encoding="utf-8")
     cells = source.split("{draw-a-digit} ")[1].splitlines()[0].split()
-    for number, cell in enumerate(cells):
-        run = next(r for r in results.cell(cell) if (r.folder / "weights.safetensors").is_file())
+    return [analyses.with_weights(results.cell(name)) for name in cells]
+
+
+def test_the_page_of_digits_answers_as_pytorch_does(visit, digits):
+    tab, _, _ = visit("draw.html")
+    for number, run in enumerate(drawn()):
         constants = run.record["normalisation"]
         pixels = data.normalise(digits, constants["mean"], constants["std"])
         with torch.no_grad():
@@ -156,6 +160,20 @@ def test_the_page_of_digits_answers_as_pytorch_does(visit, digits):
             [number, digits.flatten(1).tolist()],
         )
         assert torch.allclose(torch.tensor(got), expected, atol=1e-3)
+
+
+def test_the_page_of_digits_opens_with_the_one_that_wavers_most(visit):
+    tab, _, _ = visit("draw.html")
+    content = data.load("mnist-sample")
+    first = [int((content.test.labels == digit).nonzero()[0]) for digit in range(10)]
+    digits = data.Split(content.test.images[first], content.test.labels[first])
+    counts = torch.stack([book_draw.others(run, digits, content) for run in drawn()])
+    tab.wait_for_function("document.getElementById('draw-shifts').innerText.includes('of 48')")
+    captions = tab.locator("#draw-shifts caption").all_inner_texts()
+    worst = counts.sum(0).argmax()
+    assert [caption.split(": ")[1] for caption in captions] == [
+        f"{count} of 48 differ" for count in counts[:, worst].tolist()
+    ]
 
 
 def test_the_maps_of_both_nets_stand_side_by_side_and_follow_the_digit(visit, look):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from effcnn import cells, chapter, lesson, results
+from effcnn import cells, chapter, lesson, results, timing
 from effcnn.techniques import SPECS
 
 FILE = """
@@ -108,3 +108,26 @@ def test_all_techniques_in_one_table(found):
     assert gate["MNIST: runs"] == "3, 3"
     assert table.loc["blurpool", "CIFAR-10: gain"] == "–"  # a run diverged
     assert table.loc["mixup", "MNIST: gain"] == "to come"
+
+
+def test_the_cost_of_a_technique_is_measured_by_the_recipes_of_the_table(found, monkeypatch):
+    seen = []
+
+    def times(recipes, repeats):
+        seen.extend(recipe.label for recipe in recipes.values())
+        return {"baseline": 0.010, "se": 0.0254}
+
+    monkeypatch.setattr(timing, "step_seconds", times)
+    monkeypatch.setattr(timing, "latencies", lambda *args: {"baseline": 0.1, "se": 0.12})
+    digits, pictures = lesson.cost("se", inference=True).to_dict("records")
+    assert digits == {
+        "Net": "`mnist-1.5k-dw`",
+        "Batch": 128,
+        "Step, baseline (ms)": "10.0",
+        "Step, `se` (ms)": "25.4",
+        "Step, times": "2.54×",
+        "Inference, times": "1.20×",
+    }
+    assert seen == ["baseline", "se"] * 2
+    assert pictures["Net"] == "`cifar10-143k-dw`"
+    assert "Inference, times" not in lesson.cost("se")

@@ -2,7 +2,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   const source = document.getElementById("draw-data");
   if (!source) return;
-  const { nets, samples } = JSON.parse(source.textContent);
+  const { nets, samples, opening } = JSON.parse(source.textContent);
   const SIDE = 28;
   const REACH = 3;
 
@@ -323,7 +323,7 @@ document.addEventListener("DOMContentLoaded", () => {
     });
     byId("draw-samples").append(button);
   });
-  pixels = Float32Array.from(samples[3]);
+  pixels = Float32Array.from(samples[opening]);
   answer();
   answerShifted();
 });
