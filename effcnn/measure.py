@@ -125,6 +125,7 @@ def checkpoint_parts(model: nn.Module) -> dict[str, int]:
     """
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
+    size = buffer.tell()
     with zipfile.ZipFile(buffer) as file:
         names = sum(i.file_size for i in file.infolist() if i.filename.endswith("data.pkl"))
     parts = {
@@ -132,7 +133,7 @@ def checkpoint_parts(model: nn.Module) -> dict[str, int]:
         "statistics": sum(b.numel() * b.element_size() for b in model.buffers()),
         "names": names,
     }
-    return {**parts, "container": buffer.tell() - sum(parts.values())}
+    return {**parts, "container": size - sum(parts.values())}
 
 
 def cpu_name() -> str:

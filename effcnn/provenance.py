@@ -122,4 +122,8 @@ def _commit() -> dict:
 
     if git("ls-files", "train.py") != "train.py":  # installed, or inside another repository
         return {"commit": None, "changed": None}
-    return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "."))}
+    changes = git("status", "--porcelain", ".")  # None where git did not answer
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "changed": None if changes is None else bool(changes),
+    }

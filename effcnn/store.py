@@ -38,7 +38,7 @@ class WriteError(UserError):
 
 
 class Busy(Exception):
-    """Another process is training this recipe in this store."""
+    """Another process is at work on this recipe in this store."""
 
 
 class Stopped(Exception):
@@ -75,9 +75,9 @@ def claim(
         path.parent.mkdir(parents=True, exist_ok=True)
         free = _acquire(lock, 0)
         if not free and not wait:
-            raise Busy(f"another process is training {recipe.folder} in {root}")
+            raise Busy(f"another process is at work on {recipe.folder} in {root}")
         if not free:
-            print(f"{recipe.folder}: another process is training it; waiting", file=sys.stderr)
+            print(f"{recipe.folder}: another process is at work on it; waiting", file=sys.stderr)
         while not free:
             if stop():
                 raise Stopped(0, recipe.epochs)

@@ -238,6 +238,21 @@ def test_figures_label_their_axes_with_units_and_leave_pyplot():
     assert plt.get_fignums() == []
 
 
+def test_parts_of_a_bar_stand_on_each_other():
+    index = pd.MultiIndex.from_tuples([("small", "dw"), ("small", "dense"), ("large", "dw")])
+    parts = pd.DataFrame({"weights": [6.0, 5.0, 9.0], "names": [1.0, 2.0, 3.0]}, index)
+    figure = plots.stacked(parts, "size (KiB)")
+    [axis] = figure.axes
+    weights, names = axis.containers
+    assert [bar.get_x() for bar in names] == [bar.get_width() for bar in weights] == [6, 5, 9]
+    assert [bar.get_width() for bar in names] == [1, 2, 3]
+    assert [bar.get_hatch() for bar in (weights[0], names[0])] == [None, "//"]  # not colour alone
+    assert axis.get_yticklabels()[0].get_text() == "small\ndw"
+    top, bottom = (axis.transData.transform((0, y))[1] for y in (0, 2))
+    assert top > bottom
+    assert axis.get_xlabel() == "size (KiB)"
+
+
 def test_source_is_the_packages_own_or_a_piece_of_it():
     whole = chapter.source(Table.__repr__).data
     assert whole.splitlines() == [

@@ -57,7 +57,7 @@ def test_two_processes_at_once_train_once(root):
 
 def test_a_claimed_recipe_is_busy(root, owner, monkeypatch):
     monkeypatch.setattr(runs, "Trainer", lambda *_: pytest.fail("trained twice"))
-    with pytest.raises(runs.Busy, match="another process is training mnist-sample/5k/oc/seed0-"):
+    with pytest.raises(runs.Busy, match="another process is at work on mnist-sample/5k/oc/seed0-"):
         train(WANTED, root, wait=False)
     asked = iter([False, True])
     with pytest.raises(runs.Stopped) as stopped:
@@ -79,7 +79,9 @@ def test_who_waits_gets_the_others_run(root, owner, capsys, monkeypatch):
         return False
 
     run = train(WANTED, root, stop=release)
-    assert capsys.readouterr().err == f"{WANTED.folder}: another process is training it; waiting\n"
+    assert (
+        capsys.readouterr().err == f"{WANTED.folder}: another process is at work on it; waiting\n"
+    )
     assert results.runs(root) == [run]
     process.join()
     assert leftovers(root) == []

@@ -203,6 +203,23 @@ def test_the_best_by_luck_is_drawn_beside_the_papers():
     assert [line.get_xdata()[0] for line in axis.lines] == [np.median(draws), 3.62, 0]
 
 
+def test_passes_take_turns_and_the_warm_up_does_not_count():
+    ticks = itertools.count()
+    cost = {"a": 1.0, "b": 3.0}
+
+    def clock():
+        turn, ended = divmod(next(ticks), 2)
+        slow = 100 if turn < 2 else 1
+        return ended * slow * 5 * cost["ab"[turn % 2]]  # a turn is five passes
+
+    recipes = {
+        name: Recipe.make("mnist-sample", "1.5k-dw", text, epochs=2)
+        for name, text in (("a", ""), ("b", "bp"))
+    }
+    assert timing.latencies(recipes, 3, clock=clock) == cost
+    assert next(ticks) == 2 * 2 * 4
+
+
 def test_steps_take_turns_and_the_warm_up_does_not_count():
     ticks = itertools.count()
     cost = {"a": 1.0, "b": 3.0}

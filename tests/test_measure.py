@@ -1,6 +1,7 @@
 """Costs: against counts by hand, the paper's layer table, and what the gradient really sees."""
 
 import copy
+import zipfile
 
 import pytest
 import torch
@@ -132,6 +133,21 @@ def test_bytes_are_those_of_the_files(tmp_path, channels, layers):
     torch.save(net.state_dict(), tmp_path / "archive.pt")
     assert measure.size_bytes(net) == (tmp_path / "net.safetensors").stat().st_size
     assert measure.torch_bytes(net) == (tmp_path / "archive.pt").stat().st_size
+
+
+def test_a_file_consists_of_weights_statistics_names_and_container(tmp_path):
+    net = models.build("mnist-1.5k-dw")
+    parts = measure.checkpoint_parts(net)
+    torch.save(net.state_dict(), tmp_path / "archive.pt")
+    with zipfile.ZipFile(tmp_path / "archive.pt") as file:
+        tensors = [i.file_size for i in file.infolist() if "/data/" in i.filename]
+        pickled = file.getinfo("archive/data.pkl").file_size
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert parts["weights"] == 4 * 1560
+    assert parts["statistics"] == sum(2 * 4 * m.num_features + 8 for m in norms)
+    assert parts["weights"] + parts["statistics"] == sum(tensors)
+    assert parts["names"] == pickled
+    assert sum(parts.values()) == (tmp_path / "archive.pt").stat().st_size
 
 
 def test_safetensors_is_the_numbers_and_a_short_header():

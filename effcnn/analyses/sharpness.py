@@ -98,7 +98,7 @@ def top_eigenvalue(curvature: Curvature, steps: int = POWER_STEPS) -> float:
 def trace(curvature: Curvature, probes: int = PROBES) -> tuple[float, float]:
     """The trace of the Hessian by Hutchinson's random signs: estimate and its standard error."""
     values = []
-    for vector, _ in zip(draws(curvature.weights, 1), range(probes), strict=False):
+    for _, vector in zip(range(probes), draws(curvature.weights, 1), strict=False):
         signs = [torch.where(part > 0, 1.0, -1.0) for part in vector]
         values.append(dot(signs, curvature.times(signs)))
     samples = torch.tensor(values, dtype=torch.double)
