@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from effcnn import book_pdf
 from effcnn.cells import checkout, need_checkout
-from effcnn.chapter import PROFILES
 from effcnn.errors import UserError, unknown
+from effcnn.profiles import PROFILES
 
 # What stands on the folded cell of the values that a copy was executed with.
 PROMPTS = {
@@ -113,7 +113,7 @@ def make(profile: str = "published", *, force: bool = False, pdf: bool = False) 
     """Execute every chapter whose inputs have changed, and render the book strictly.
 
     Args:
-        profile: published, quick or full; see `effcnn.chapter.runs`.
+        profile: published, quick or full; see `effcnn.profiles.runs`.
         force: execute every chapter.
         pdf: print all of it into one PDF, in place of the site.
 

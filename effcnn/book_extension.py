@@ -20,7 +20,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx.util.fileutil import copy_asset
 
-from effcnn import chapter, gains, lesson, paper, results, stats
+from effcnn import chapter, gains, lesson, paper, profiles, results, stats
 from effcnn.cells import cells, checkout
 from effcnn.errors import UserError
 
@@ -126,8 +126,8 @@ class Techniques(SphinxDirective):
 
     def run(self):
         start = f"{self.arguments[0]}/"
-        names = chapter.trained([name for name in cells() if name.startswith(start)])
-        runs = chapter.runs(names)
+        names = profiles.trained([name for name in cells() if name.startswith(start)])
+        runs = profiles.runs(names)
         found = {data: gains.pick(runs, f"{start}{data}-") for data in lesson.NETS}
         found = {data: groups for data, groups in found.items() if gains.BASELINE in groups}
         if not found:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from effcnn import cells, chapter, gains, paper, results, techniques
+from effcnn import cells, chapter, gains, paper, profiles, results, techniques
 from effcnn.chapter import Number
 from effcnn.recipe import TITLES
 from effcnn.results import Run
@@ -16,7 +16,7 @@ Runs = dict[str, dict[str, list[Run]]]  # by data set and technique
 
 
 def runs(short: str, profile: str, *, seeds: str = "", epochs: int = 0) -> Runs:
-    """The runs of Table 4 for a lesson; see `effcnn.chapter.runs`.
+    """The runs of Table 4 for a lesson; see `effcnn.profiles.runs`.
 
     All of the table where none is trained, because p-values are corrected over it; with the profile
     `quick` the baseline and this technique alone. A data set on which the technique or the baseline
@@ -26,8 +26,8 @@ def runs(short: str, profile: str, *, seeds: str = "", epochs: int = 0) -> Runs:
     pairs = {data: [f"{TABLE}/{data}-{name}" for name in (BASELINE, short)] for data in NETS}
     if profile == "quick":
         names = [name for name in names if any(name in pair for pair in pairs.values())]
-    there = chapter.trained(names, profile)
-    found = chapter.runs(there, profile, seeds=seeds, epochs=epochs, quick_epochs=QUICK_EPOCHS)
+    there = profiles.trained(names, profile)
+    found = profiles.runs(there, profile, seeds=seeds, epochs=epochs, quick_epochs=QUICK_EPOCHS)
     return {
         data: gains.pick(found, f"{TABLE}/{data}-")
         for data, pair in pairs.items()
@@ -53,7 +53,7 @@ def analysed(name: str, short: str, found: Runs, profile: str = "published") -> 
         else results.cell(f"{TABLE}/{data}-{short}", results.published())
         for data, groups in found.items()
     }
-    return {data: chapter.analysis(name, runs, profile) for data, runs in source.items()}
+    return {data: profiles.analysis(name, runs, profile) for data, runs in source.items()}
 
 
 def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:

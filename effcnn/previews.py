@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 
-from effcnn import chapter
+from effcnn import profiles
 from effcnn.results import Run
 
 
@@ -17,7 +17,7 @@ def choose(
         wanted: by any name, pairs of a table's cell and of its preview.
     """
     table = [cell for group in wanted.values() for cell, _ in group]
-    there = set(chapter.trained(table, profile))
+    there = set(profiles.trained(table, profile))
     return {
         name: [cell for cell, _ in group]
         if all(cell in there for cell, _ in group)

@@ -9,7 +9,7 @@ import socket
 import pytest
 import torch
 
-from effcnn import data, results, runs, techniques
+from effcnn import cells, data, results, runs, techniques
 from effcnn.recipe import Recipe
 
 torch.set_num_threads(1)
@@ -173,3 +173,27 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+SHELF = """
+[defaults]
+epochs = 1
+[cells.digits]
+dataset = "mnist"
+model = "1.5k-dw"
+[cells.pictures]
+dataset = "cifar10"
+model = "143k-dw"
+seeds = "0-1"
+"""
+
+
+@pytest.fixture
+def shelf(book, record):
+    """A book with the runs of both cells of one sweep file."""
+    (book / "sweeps" / "first.toml").write_text(SHELF)
+    for number, cell in enumerate(cells.cells().values()):
+        for recipe in cell.recipes():
+            accuracy = 90.0 + number + recipe.seed
+            results.write(book / "results", recipe, record(accuracy), {})
+    return book

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from effcnn import analyses, chapter, cli, results, runs
+from effcnn import analyses, cli, profiles, results, runs
 from effcnn.analyses import gates, path, sharpness, shift, spectrum
 from effcnn.data import Data, Split
 from effcnn.errors import UserError
@@ -258,8 +258,8 @@ def test_the_command_and_the_chapter(trained, own_results, monkeypatch, capsys):
     printed = capsys.readouterr().out.strip()
     assert printed == str(analyses.place("spectrum", trained, own_results))
     stored = json.loads(Path(printed).read_text())["result"]
-    assert chapter.analysis("spectrum", [trained]) == stored
+    assert profiles.analysis("spectrum", [trained]) == stored
     with pytest.raises(UserError, match="no analysis 'gates'"):
-        chapter.analysis("gates", [trained])
+        profiles.analysis("gates", [trained])
     monkeypatch.setattr(analyses, "make", lambda *args: pytest.fail("made again"))
-    assert chapter.analysis("spectrum", [trained], "full") == stored
+    assert profiles.analysis("spectrum", [trained], "full") == stored

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from effcnn import cells, chapter, lesson, results, timing
+from effcnn import cells, lesson, profiles, results, timing
 from effcnn.techniques import SPECS
 
 FILE = """
@@ -92,7 +92,7 @@ def test_a_table_grows_while_it_trains(found, book):
 
 
 def test_quick_pages_show_analyses_of_the_published_nets(found, monkeypatch):
-    monkeypatch.setattr(chapter, "analysis", lambda name, runs, profile: (name, runs, profile))
+    monkeypatch.setattr(profiles, "analysis", lambda name, runs, profile: (name, runs, profile))
     quick = {data: {"se": []} for data in found}
     for profile, runs in (("quick", found["mnist"]["se"]), ("full", [])):
         name, shown, _ = lesson.analysed("gates", "se", quick, profile)["mnist"]
