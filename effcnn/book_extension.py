@@ -160,8 +160,6 @@ def _table(frame: DataFrame, caption: str) -> nodes.table:
     for kind, lines in ((nodes.thead(), [frame.columns]), (nodes.tbody(), body)):
         for line in lines:
             entries = [nodes.entry("", nodes.paragraph("", "", _node(value))) for value in line]
-            for entry in entries[1:]:
-                entry["classes"].append("num")
             kind += nodes.row("", *entries)
         group += kind
     return nodes.table("", nodes.title("", caption), group)

@@ -11,11 +11,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from effcnn import results
 
-HEADS = (
-    *("Run", "Seed", "Epochs", "Accuracy (%)", "Cells", "Minutes", "Images/s", "Machine"),
-    *("Started", "Repeat"),
-)
-NUMBERS = ("Seed", "Epochs", "Accuracy (%)", "Minutes", "Images/s")
+HEADS = ("Run", "Accuracy (%)", "Epochs", "Minutes", "Repeat", "Cells")
+NUMBERS = ("Accuracy (%)", "Epochs", "Minutes")
 
 
 def csv(folder: Path) -> str:
@@ -49,19 +46,19 @@ def html(folder: Path) -> str:
 def _row(row, folder: Path) -> str:
     accuracy = f"{row.accuracy:.2f}" if row.status == "finished" else row.status
     machine = row.cpu if row.device == "cpu" else row.device
-    command = escape(row.command)
     threads = "1 thread" if row.threads == 1 else f"{row.threads} threads"
+    made = escape(
+        f"Made on {row.started[:10]} at commit {(row.commit or 'unknown')[:7]}: {machine}, "
+        f"{threads}, torch {row.torch}, {row.images_per_second:,.0f} images/s"
+    )
     fields = {
         "Run": f"<code>{escape(Path(row.run).relative_to(folder).as_posix())}</code>",
-        "Seed": str(row.seed),
-        "Epochs": str(row.epochs),
         "Accuracy (%)": accuracy,
-        "Cells": escape(row.cell),
+        "Epochs": str(row.epochs),
         "Minutes": f"{row.train_seconds / 60:.1f}",
-        "Images/s": f"{row.images_per_second:,.0f}",
-        "Machine": escape(f"{machine}, {threads}, torch {row.torch}"),
-        "Started": f"{row.started[:10]}, {(row.commit or 'unknown')[:7]}",
-        "Repeat": f"<details><summary>command</summary><code>{command}</code></details>",
+        "Repeat": f"<details><summary>how</summary><code>{escape(row.command)}</code><p>{made}</p>"
+        "</details>",
+        "Cells": escape(row.cell),
     }
     return "<tr>" + "".join(f"<td{_class(h)}>{fields[h]}</td>" for h in HEADS) + "</tr>"
 

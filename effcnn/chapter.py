@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from inspect import getsource
@@ -43,8 +44,8 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         frame = self.frame
-        left = [2 * sum(map(_numeric, frame[column])) <= len(frame) for column in frame]
-        lines = [frame.columns, [":--" if is_left else "--:" for is_left in left]]
+        right = [numeric(map(str, frame[column])) for column in frame]
+        lines = [frame.columns, ["--:" if is_right else ":--" for is_right in right]]
         lines += frame.map(_markdown).itertuples(index=False)
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -57,9 +58,18 @@ def _markdown(entry: object) -> str:
     return entry._repr_html_() if isinstance(entry, Number) else str(entry)
 
 
-def _numeric(entry: object) -> bool:
-    """Whether a table's entry is a number, as `99.31 ± 0.1`, `25,144`, `1.05×` and `−0.3` are."""
-    return bool(re.fullmatch(r"[+−]?[\d,.]+( ± [\d.]+)?[%×]?", str(entry)))
+def numeric(column: Iterable[str]) -> bool:
+    """Whether a table's column is mostly of numbers; what stands for a missing one does not count.
+
+    >>> [numeric([text]) for text in ("99.31 ± 0.1", "1.05×", "−0.3", "1.15 (1.13–1.17)", "5, 10")]
+    [True, True, True, True, True]
+    >>> numeric(["–", "one run", "25,144"]), numeric(["–"]), numeric(["cutout", "2"])
+    (True, False, False)
+    """
+    number = r"[+−-]?[\d,.]+( ± [\d.]+)?( \([\d.]+–[\d.]+\))?(, \d+)?[%×]?"
+    words = [text.replace("\N{NO-BREAK SPACE}", " ") for text in column]
+    there = [text for text in words if text not in ("", "–", "one run", "to come")]
+    return 2 * sum(bool(re.fullmatch(number, text)) for text in there) > len(there)
 
 
 def origin(runs: list[results.Run]) -> str:

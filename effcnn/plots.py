@@ -71,7 +71,7 @@ def curves(history: pd.DataFrame) -> Figure:
     columns = min(3, len(models))
     rows = -(-len(models) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(WIDTH, 2.3 * rows), layout="constrained", sharex=True, squeeze=False
+        rows, columns, figsize=(WIDTH, 2.3 * rows), layout="constrained", squeeze=False
     )
     for axis, model in zip(axes.flat, models, strict=False):
         part = history[history["model"] == model]
@@ -84,15 +84,14 @@ def curves(history: pd.DataFrame) -> Figure:
             ax=axis,
             errorbar=("pi", 100),  # few seeds: their range, no bootstrap of it
         )
-        axis.set(title=model, xlabel="epoch", ylabel="accuracy (%)")
+        first = axis in axes[:, 0]  # elsewhere the label would touch the panel beside it
+        axis.set(title=model, xlabel="epoch", ylabel="accuracy (%)" if first else "")
         if axis is not axes.flat[0]:
             axis.get_legend().remove()
         else:
             axis.legend(title=None, fontsize="x-small")
     for axis in axes.flat[len(models) :]:
         axis.remove()
-    for axis in axes.flat[max(0, len(models) - columns) : len(models)]:
-        axis.tick_params(labelbottom=True)  # the last of its column, though not of the grid
     return _finished(figure)
 
 
@@ -146,7 +145,7 @@ def strip(runs: pd.DataFrame, paper: dict[tuple[str, str], float]) -> Figure:
         runs: columns `panel` (the data set), `techniques`, `accuracy` (percent).
         paper: accuracy by panel and technique; empty where ours may not stand beside it.
     """
-    figure, axes, names = _rows(runs)
+    figure, axes, names = _rows(runs, "test accuracy (%)")
     for panel, axis in axes.items():
         part = runs[runs["panel"] == panel]
         places = part["techniques"].map(names.index)
@@ -154,7 +153,7 @@ def strip(runs: pd.DataFrame, paper: dict[tuple[str, str], float]) -> Figure:
         for row, name in enumerate(names):
             if (panel, name) in paper:
                 _diamond(axis, paper[panel, name], row)
-        axis.set(title=panel, xlabel="test accuracy (%)")
+        axis.set(title=panel)
     _legend(figure)
     return _finished(figure)
 
@@ -166,7 +165,7 @@ def forest(gains: pd.DataFrame) -> Figure:
         gains: columns `panel`, `techniques`, `gain` (an Estimate or None), `paper_gain` (points,
             nan where the paper has none).
     """
-    figure, axes, names = _rows(gains)
+    figure, axes, names = _rows(gains, "gain over the baseline (points)")
     for panel, axis in axes.items():
         for row in gains[gains["panel"] == panel].itertuples():
             place = names.index(row.techniques)
@@ -176,7 +175,7 @@ def forest(gains: pd.DataFrame) -> Figure:
             if not math.isnan(row.paper_gain):
                 _diamond(axis, row.paper_gain, place)
         axis.axvline(0, color="0.3", linewidth=1)
-        axis.set(title=panel, xlabel="gain over the baseline (points)")
+        axis.set(title=panel)
     _legend(figure)
     return _finished(figure)
 
@@ -212,11 +211,12 @@ def verdicts(claims: pd.DataFrame) -> Figure:
                 _diamond(axis, row.paper, row.Index)
         axis.axvline(0, color="0.3", linewidth=1)
         axis.set_yticks(range(len(part)), part["label"])
-        axis.set(title=panel, ylim=(len(part) - 0.5, -0.5), xlabel="difference (points)")
+        axis.set(title=panel, ylim=(len(part) - 0.5, -0.5))
         said = axis.secondary_yaxis("right")
         said.set_yticks(range(len(part)), part["verdict"])
         for side in (axis, said):
-            side.tick_params(axis="y", labelsize="x-small", length=0)
+            side.tick_params(axis="y", labelsize="small", length=0)
+    panels.flat[-1].set_xlabel("difference (points)")
     _legend(figure)
     return _finished(figure)
 
@@ -251,7 +251,7 @@ def sums(found: pd.DataFrame) -> Figure:
     Args:
         found: columns `panel`, `techniques`, `together` and `summed` (Estimates, or None).
     """
-    figure, axes, names = _rows(found)
+    figure, axes, names = _rows(found, "gain over the baseline (points)")
     kinds = (
         ("summed", "sum of the parts", -0.15, {"fmt": "s", "color": "C1", "mfc": "none"}),
         ("together", "together", 0.15, {"fmt": "o", "color": "C0"}),
@@ -263,13 +263,13 @@ def sums(found: pd.DataFrame) -> Figure:
                     place = names.index(row["techniques"]) + shift
                     half = 0 if math.isnan(one.half) else one.half
                     axis.errorbar(one.value, place, xerr=half, label=label, **look)
-        axis.set(title=panel, xlabel="gain over the baseline (points)")
+        axis.set(title=panel)
     _legend(figure)
     return _finished(figure)
 
 
-def _rows(table: pd.DataFrame) -> tuple[Figure, dict, list[str]]:
-    """One panel per data set, one row per technique, the first on top."""
+def _rows(table: pd.DataFrame, label: str) -> tuple[Figure, dict, list[str]]:
+    """One panel per data set, one row per technique, the first on top, one label below all."""
     panels, names = (list(dict.fromkeys(table[column])) for column in ("panel", "techniques"))
     size = (WIDTH, 1.1 + 0.32 * len(names))
     figure, axes = plt.subplots(
@@ -277,6 +277,7 @@ def _rows(table: pd.DataFrame) -> tuple[Figure, dict, list[str]]:
     )
     axes.flat[0].set_yticks(range(len(names)), names)
     axes.flat[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.supxlabel(label, fontsize="medium")
     return figure, dict(zip(panels, axes.flat, strict=True)), names
 
 
@@ -285,13 +286,15 @@ def _diamond(axis, value: float, place: int) -> None:
 
 
 def _legend(figure: Figure) -> None:
-    """One legend above all panels, each label once."""
+    """One legend above all panels, each label once; none where there is one kind of mark."""
     once = {}
     for axis in figure.axes:
         handles, labels = axis.get_legend_handles_labels()
         once |= dict(zip(labels, handles, strict=True))
     once = dict(sorted(once.items(), key=lambda entry: entry[0]))
-    figure.legend(once.values(), once, loc="outside upper right", ncols=len(once), fontsize="small")
+    if len(once) > 1:
+        place = {"loc": "outside upper right", "ncols": len(once)}
+        figure.legend(once.values(), once, fontsize="small", **place)
 
 
 def _finished(figure: Figure) -> Figure:

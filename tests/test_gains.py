@@ -141,7 +141,7 @@ def test_luck_is_the_reach_of_a_difference_of_two_single_runs():
 def test_figures_draw_every_run_and_the_papers_number(runs):
     points = gains.single_runs(runs).assign(panel="CIFAR-10")
     axis = plots.strip(points, {("CIFAR-10", "bp"): 83.16}).axes[0]
-    assert axis.get_xlabel() == "test accuracy (%)"
+    assert axis.figure.get_supxlabel() == "test accuracy (%)"
     assert [label.get_text() for label in axis.get_yticklabels()] == list(ACCURACIES)
     dots, diamond = axis.collections
     assert sorted(map(tuple, dots.get_offsets())) == sorted(
@@ -150,7 +150,7 @@ def test_figures_draw_every_run_and_the_papers_number(runs):
     assert list(map(tuple, diamond.get_offsets())) == [(83.16, 1)]
     table = gains.gains(runs, PAPER).assign(panel="CIFAR-10")
     figure = plots.forest(table[1:])
-    assert figure.axes[0].get_xlabel() == "gain over the baseline (points)"
+    assert figure.get_supxlabel() == "gain over the baseline (points)"
     assert [text.get_text() for text in figure.legends[0].texts] == ["ours", "paper"]
 
 

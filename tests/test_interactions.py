@@ -237,7 +237,7 @@ def test_the_figure_draws_what_is_known_with_its_interval(by_technique):
     figure = plots.sums(found.assign(panel="CIFAR-10"))
     [axes] = figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["bp+co", "co+m"]
-    assert axes.get_xlabel() == "gain over the baseline (points)"
+    assert figure.get_supxlabel() == "gain over the baseline (points)"
     assert sorted(each.get_label() for each in axes.containers) == ["sum of the parts", "together"]
     middle = {each.get_label(): each.lines[0].get_xdata()[0] for each in axes.containers}
     assert middle == pytest.approx({"together": 5, "sum of the parts": 3})
