@@ -59,7 +59,7 @@ def _windows(padded: Tensor, size: torch.Size, generator: Generator) -> Tensor:
 
 
 def rotate(images: Tensor, generator: Generator, degrees: float = 15.0) -> Tensor:
-    """Turn each image about its centre by an angle uniform in +-`degrees`, bilinearly.
+    """Turn each image about its centre by an angle uniform in ±`degrees`, bilinearly.
 
     15 degrees are this project's choice: digits stay far from looking like others.
     """

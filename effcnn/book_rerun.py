@@ -67,8 +67,11 @@ class Rerun(SphinxDirective):
         lines += ["", f"{{download}}`Download the notebook, without outputs <{path}>`"]
         if "exercise-start" in source.read_text(encoding="utf-8"):
             copy = f"_course/students/{source.name}"
-            lines += ["", f"For the exercises: `make course` writes `{copy}`, without the"]
-            lines += ["solutions, and with a check behind each answer."]
+            lines += [
+                "",
+                "For the exercises, with a check behind each answer in place of the solution:",
+            ]
+            lines += [f"`make course` writes `{copy}`."]
         box = nodes.admonition("", nodes.title("", "Rerun this page"), classes=["rerun"])
         self.set_source_info(box)
         for part in (self.content, StringList(lines, str(source))):

@@ -1,7 +1,8 @@
 """Sphinx extension: what the columns of a table hold, as classes for the style sheet.
 
-`num` for a column of numbers: they stand to the right and do not break. `prose` for one with a
-sentence in it: on a phone it keeps a readable width, and the table scrolls.
+`num` for a column of numbers: they stand to the right and do not break. `short` for one of words
+that do not break either. `prose` for one with a sentence in it: on a phone it keeps a readable
+width, and the table scrolls.
 """
 
 import re
@@ -11,7 +12,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from effcnn.chapter import numeric
 
-SENTENCE = 25  # letters; a shorter text is a word or a name
+SHORT, SENTENCE = 16, 25  # letters
 
 
 class ColumnClasses(SphinxPostTransform):
@@ -33,15 +34,17 @@ class ColumnClasses(SphinxPostTransform):
 
 
 def kind(column: list[str]) -> str:
-    """`num`, `prose` or nothing, for the texts of a column.
+    """`num`, `short`, `prose` or nothing, for the texts of a column.
 
-    >>> [kind(column) for column in (["1.2 ± 0.3", "–"], ["baseline", "swa"])]
-    ['num', '']
+    >>> [kind(column) for column in (["1.2 ± 0.3", "–"], ["not resolved"], ["cutout, in previews"])]
+    ['num', 'short', '']
     >>> kind(["It falls.", "It stays where it was, and nothing says why."])
     'prose'
     """
     if numeric(column):
         return "num"
+    if max(map(len, column)) <= SHORT:
+        return "short"
     return "prose" if any(" " in text and len(text) > SENTENCE for text in column) else ""
 
 

@@ -74,7 +74,7 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
                 "Verdict": row.verdict,
                 "Paper's gain": gains.number(row.paper_gain, "+"),
                 "Parameters": f"{params[1] - params[0]:+,}",
-                "Runs, with and without": f"{len(group)}, {len(base)}",
+                "Runs": f"{len(group)}, {len(base)}",
             }
         )
     table = pd.DataFrame(rows)

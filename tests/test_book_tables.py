@@ -28,14 +28,14 @@ def tables(tmp_path, render):
 
 def classes(row):
     found = re.findall(r'<t[hd] class="([^"]*)"', row)
-    return ["".join({"num", "prose"} & set(each.split())) for each in found]
+    return ["".join({"num", "prose", "short"} & set(each.split())) for each in found]
 
 
 def test_columns_have_the_class_of_what_they_hold(tables):
     rows = re.findall(r"<tr.*?</tr>", tables[0], re.DOTALL)
-    assert [classes(row) for row in rows] == [["", "num", "num", "prose"]] * 3
+    assert [classes(row) for row in rows] == [["short", "num", "num", "prose"]] * 3
 
 
-def test_a_column_without_a_number_is_none(tables):
+def test_a_column_of_dashes_is_short(tables):
     rows = re.findall(r"<tr.*?</tr>", tables[1], re.DOTALL)
-    assert [classes(row) for row in rows] == [[""]] * 2
+    assert [classes(row) for row in rows] == [["short"]] * 2

@@ -59,7 +59,7 @@ def test_a_technique_on_both_nets(found):
     assert repr(digits["With `se` (%)"]) == "99.10 ± 0.25"
     assert repr(digits["Our gain"]) == "+1.00 ± 0.23"  # t(4) = 2.776
     assert (digits["Verdict"], digits["Paper's gain"]) == ("better", "+0.83")
-    assert (digits["Parameters"], digits["Runs, with and without"]) == ("+394", "3, 3")
+    assert (digits["Parameters"], digits["Runs"]) == ("+394", "3, 3")
     assert pictures["Verdict"] == "not resolved"
     assert "Here" in lesson.answer("se", found)
 

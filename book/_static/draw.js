@@ -162,7 +162,7 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const list of bars) {
       const bar = make("span", { className: "draw-bar" });
       const text = make("span", { className: "draw-percent" });
-      row.append(make("td", {}, bar, text));
+      row.append(make("td", {}, text, " ", bar));
       list.push({ bar, text, row });
     }
   }
@@ -213,7 +213,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const chances = softmax(forward(net, pixels).logits);
       chances.forEach((chance, digit) => {
         const { bar, text } = bars[i][digit];
-        bar.style.width = empty ? "0" : `${100 * chance}%`;
+        bar.style.width = empty ? "0" : `calc((100% - 3.5rem) * ${chance})`; // beside its number
         text.textContent = empty ? "" : `${(100 * chance).toFixed(1)}%`;
       });
       const first = best(chances);
