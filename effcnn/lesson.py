@@ -133,13 +133,11 @@ def overview(found: Runs) -> pd.DataFrame:
         for name, spec in techniques.SPECS.items():
             row = rows.setdefault(name, {"Technique": spec.word})
             title = TITLES[data]
-            row[f"{title}: gain"], row[f"{title}: runs"] = "to come", "–"
-            row[f"{title}: verdict"] = "–"
+            row[f"{title}: gain"], row[f"{title}: verdict"] = "to come", "–"
             if name in groups:
                 one = table.loc[name]
                 gap = chapter.minus(one.gain, groups[name], groups[BASELINE])
                 row[f"{title}: gain"] = gap
-                row[f"{title}: runs"] = f"{len(groups[name])}, {len(groups[BASELINE])}"
                 row[f"{title}: verdict"] = one.verdict
             theirs = paper.TABLE_4[data]
             row[f"{title}: paper"] = gains.number(theirs[name] - theirs[BASELINE], "+")

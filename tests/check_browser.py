@@ -137,7 +137,7 @@ def test_a_number_shows_its_origin_on_focus(visit):
 @pytest.fixture(scope="session")
 def digits():
     """Of MNIST's test images where the data set is at hand, else of the embedded sample."""
-    at_hand = (data.folder_for() / "MNIST").is_dir()
+    at_hand = (data.folder_for() / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file()
     return data.load("mnist" if at_hand else "mnist-sample").test.images[:200]
 
 
