@@ -20,6 +20,7 @@ from effcnn.errors import UserError
 
 LOG = logging.getLogger(__name__)
 TITLES = ("max-pooling", "BlurPool")
+REACH = 3  # pixels that the page moves a digit by, as in draw.js
 
 
 class DrawADigit(SphinxDirective):
@@ -71,21 +72,22 @@ def html(runs: list[results.Run], frame: Path) -> str:
 
 def others(run: results.Run, digits, content):
     """At how many shifts the net answers otherwise than without, (N,) for digits (N, 1, H, W)."""
+    from torch.nn.functional import pad
+
     from effcnn import runs
-    from effcnn.analyses.shift import REACH, moved
     from effcnn.data import Split
     from effcnn.train import evaluate
 
     content = replace(content, **run.record["normalisation"])
-    side = range(-REACH, REACH + 1)
-    model = runs.load(run)
-    answers = [
-        evaluate(model, Split(moved(digits.images, down, right), digits.labels), content)["answer"]
-        for down in side
-        for right in side
+    model, side = runs.load(run), digits.images.shape[-1]
+    black = pad(digits.images, (REACH,) * 4)  # comes in where the digit has left
+    views = [
+        black[..., down : down + side, right : right + side]
+        for down in range(2 * REACH + 1)
+        for right in range(2 * REACH + 1)
     ]
-    plain = evaluate(model, digits, content)["answer"]
-    return sum(answer != plain for answer in answers)
+    answers = [evaluate(model, Split(view, digits.labels), content)["answer"] for view in views]
+    return sum(answer != answers[len(answers) // 2] for answer in answers)
 
 
 def setup(app) -> dict:
