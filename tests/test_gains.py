@@ -203,24 +203,12 @@ def test_the_best_by_luck_is_drawn_beside_the_papers():
     assert [line.get_xdata()[0] for line in axis.lines] == [np.median(draws), 3.62, 0]
 
 
-def test_passes_take_turns_and_the_warm_up_does_not_count():
-    ticks = itertools.count()
-    cost = {"a": 1.0, "b": 3.0}
-
-    def clock():
-        turn, ended = divmod(next(ticks), 2)
-        slow = 100 if turn < 2 else 1
-        return ended * slow * 5 * cost["ab"[turn % 2]]  # a turn is five passes
-
-    recipes = {
-        name: Recipe.make("mnist-sample", "1.5k-dw", text, epochs=2)
-        for name, text in (("a", ""), ("b", "bp"))
-    }
-    assert timing.latencies(recipes, 3, clock=clock) == cost
-    assert next(ticks) == 2 * 2 * 4
-
-
-def test_steps_take_turns_and_the_warm_up_does_not_count():
+@pytest.mark.parametrize(
+    ("measured", "other", "times"),
+    [(timing.step_seconds, "oc", 1), (timing.latencies, "bp", 5)],  # a turn is five passes
+    ids=["steps", "passes"],
+)
+def test_recipes_take_turns_and_the_warm_up_does_not_count(measured, other, times):
     ticks = itertools.count()
     cost = {"a": 1.0, "b": 3.0}
 
@@ -228,11 +216,11 @@ def test_steps_take_turns_and_the_warm_up_does_not_count():
         """Each turn takes its recipe's time, but 100 times that in the first."""
         turn, ended = divmod(next(ticks), 2)
         slow = 100 if turn < 2 else 1
-        return ended * slow * cost["ab"[turn % 2]]
+        return ended * slow * times * cost["ab"[turn % 2]]
 
     recipes = {
         name: Recipe.make("mnist-sample", "1.5k-dw", text, epochs=2)
-        for name, text in (("a", ""), ("b", "oc"))
+        for name, text in (("a", ""), ("b", other))
     }
-    assert timing.step_seconds(recipes, 3, clock=clock) == cost
+    assert measured(recipes, 3, clock=clock) == cost
     assert next(ticks) == 2 * 2 * 4
