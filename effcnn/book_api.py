@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parent
 SECTION = re.compile(r"(Args|Attributes|Columns|Returns|Raises|Source):\s*(.*)")
 # What would be markup in reStructuredText, outside of code: 3 w**2, |x|.
 INLINE = re.compile(r"``[^`]+``|\*\*|\|")
+DEFAULT = re.compile(r"<factory>|<function .*?<lambda>>")
 
 
 def as_rst(docstring: str) -> list[str]:
@@ -60,6 +61,14 @@ def _docstring(app, what: str, name: str, thing, options, lines: list[str]) -> N
     lines[:] = as_rst(text.split("\n\n")[0] if what == "module" else text)
 
 
+def _signature(app, what: str, name: str, thing, options, signature: str | None, returns):
+    """Autodoc's signatures, with defaults that are made anew or have no name as `...`.
+
+    Their reprs, `<factory>` say, are no Python, and one leaves the whole signature unparsed.
+    """
+    return DEFAULT.sub("...", signature or "") or None, returns
+
+
 class Modules(SphinxDirective):
     """`{modules}`: no arguments; it stands below the `automodule` directives of its page."""
 
@@ -89,5 +98,6 @@ def paragraphs() -> dict[str, str]:
 def setup(app) -> dict:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _docstring)
+    app.connect("autodoc-process-signature", _signature)
     app.add_directive("modules", Modules)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -143,11 +143,11 @@ class Techniques(SphinxDirective):
         return [table]
 
     def _link(self, field: nodes.paragraph) -> None:
-        """Make a technique's name lead to its lesson, a page of that name."""
+        """Put the title of its lesson, a page of the technique's name, in its place, as a link."""
         name = field.astext()
         if name in self.env.found_docs:
             inner, to = nodes.inline("", name), {"refdomain": "std", "reftype": "doc"}
-            to |= {"reftarget": f"/{name}", "refexplicit": True, "refwarn": True}
+            to |= {"reftarget": f"/{name}", "refexplicit": False, "refwarn": True}
             field.clear()
             field += addnodes.pending_xref("", inner, **to)
 

@@ -10,7 +10,7 @@ All else is read from where it is kept: the parameters from the notebook's sourc
 `benchmarks/pages.json` (`benchmarks/pages.py` measures them). The content says what is special
 about this page; `:with:` gives the parameters of the command (default: `profile quick`), `:cells:`
 the cells, or patterns of them, that the page trains with the profile `full`: from their stored runs
-it says how long that takes.
+it says how long that takes. Without them it says that `full` trains nothing on the real data.
 
 The theme's buttons to the repository and to launch a chapter (Binder, Colab, JupyterHub) show up
 when `_config.yml` names a repository; a chapter's first cell installs the book where it is missing.
@@ -69,9 +69,9 @@ class Rerun(SphinxDirective):
             copy = f"_course/students/{source.name}"
             lines += [
                 "",
-                "For the exercises, with a check behind each answer in place of the solution:",
+                f"For the exercises take `{copy}`, which `make course` writes: behind each "
+                "answer it has a check in place of the solution.",
             ]
-            lines += [f"`make course` writes `{copy}`."]
         box = nodes.admonition("", nodes.title("", "Rerun this page"), classes=["rerun"])
         self.set_source_info(box)
         for part in (self.content, StringList(lines, str(source))):
@@ -83,7 +83,8 @@ def markdown(source: Path, values: dict[str, str], trained: list[str] = ()) -> l
     """Times and meaning of the profiles, the command with `values`, and every parameter.
 
     Args:
-        trained: the cells, or patterns of them, that the page trains with the profile `full`.
+        trained: the cells, or patterns of them, that the page trains with the profile `full`; none
+            where it trains nothing on the real data.
 
     Raises: UserError where there is no such notebook or cell, or no such parameter or value.
     """
@@ -95,8 +96,10 @@ def markdown(source: Path, values: dict[str, str], trained: list[str] = ()) -> l
     given = "".join(f" -p {name} {shlex.quote(value)}" for name, value in values.items())
     command = f"notebooks/{source.name} out.ipynb{given}"
     times = {name: _time(source.stem, name) for name in ("published", "quick")}
-    times["full"] = _long(trained)
-    profiles = [(f"`{name}`", text, times[name]) for name, text in PROFILES.items()]
+    times["full"], texts = _long(trained), dict(PROFILES)
+    if not trained:
+        texts["full"], times["full"] = "it trains nothing on the real data", "about as long"
+    profiles = [(f"`{name}`", text, times[name]) for name, text in texts.items()]
     parameters = [
         (f"`{name}`", f"`{parameter['default']}`", parameter["help"])
         for name, parameter in papermill.inspect_notebook(str(source)).items()

@@ -118,7 +118,8 @@ def _sweep(
     if args.dry_run:
         seconds, total = plan.forecast(missing, seats, root, **pool)
         print(_text(plan.table(cells, seconds, root)))
-        print(f"{len(missing)} runs to train: about {total}, measured just now{note}")
+        how = "without torch.compile, measured just now"
+        print(f"{len(missing)} runs to train: about {total} {how}{note}")
         return 0
     there = {"root": root, "data": args.data, "compiled": args.compile, "cluster": cluster}
     stopped = sweeping.run(missing, len(tasks) - len(missing), seats, split=split, **there, **pool)

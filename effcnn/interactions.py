@@ -67,15 +67,16 @@ def reading(found: pd.DataFrame) -> str:
     text = f"Held against the sum of their parts' gains, {', and '.join(said)}."
     open_ = judged[judged["verdict"] == "not resolved"]["excess"]
     if len(open_):
-        bounds = sorted({f"{one.half:.1f}" for one in open_}, key=float)
-        reach = bounds[0] if len(bounds) == 1 else f"{bounds[0]} to {bounds[-1]}"
+        low, high = min(one.low for one in open_), max(one.high for one in open_)
+        reach = f"from {low:+.1f} to {high:+.1f} points".replace("-", "−")
+        apart = sum(one.low > 0 or one.high < 0 for one in open_)
         them = "the other one" if len(open_) == 1 else f"the other {len(open_)}"
         if len(open_) == len(judged):
             them = "them" if len(open_) > 1 else "it"
-        text += (
-            f" For {them} these runs do not decide: the difference is known to ± {reach} points, "
-            "so gains that add up are possible, and so is an excess or a lack of that size."
-        )
+        reaches = "its interval reaches" if len(open_) == 1 else "their intervals reach"
+        text += f" For {them} these runs do not decide: {reaches} {reach}"
+        text += f", and {apart} of {len(open_)} {'leaves' if apart == 1 else 'leave'} out zero "
+        text += "before the correction."
     if left := len(found) - len(judged):
         text += f" {left} more cannot be judged: they lack runs."
     return text

@@ -194,6 +194,14 @@ def test_the_maps_of_both_nets_stand_side_by_side_and_follow_the_digit(visit, lo
     assert all(old != new for old, new in zip(three, seven, strict=True))
 
 
+def test_the_samples_are_ten_buttons_alike(visit):
+    tab, _, _ = visit("draw.html")
+    buttons = tab.locator("#draw-samples button")
+    boxes = [buttons.nth(digit).bounding_box() for digit in range(buttons.count())]
+    assert len(boxes) == 10
+    assert len({(round(box["width"]), round(box["height"])) for box in boxes}) == 1
+
+
 def draw_a_one(tab, touched):
     """A stroke up the middle of the canvas, with a finger or with the mouse."""
     tab.locator("#draw-canvas").scroll_into_view_if_needed()

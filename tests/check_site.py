@@ -87,6 +87,12 @@ def test_pages_hold_no_path_of_this_machine():
         assert str(ROOT) not in path.read_text(encoding="utf-8"), path
 
 
+def test_the_page_on_the_package_shows_no_repr_of_a_default():
+    page = next(path for path in PAGES if path.name == "api.html").read_text(encoding="utf-8")
+    assert "sets_lr" in page
+    assert not re.search(r"&lt;(?:factory|function|object)|\b0x[0-9a-f]{6,}", page)
+
+
 def test_the_same_sources_give_the_same_bytes(tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()

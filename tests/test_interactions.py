@@ -95,7 +95,9 @@ def test_sums_and_what_is_beyond_them(by_technique):
         "Held against the sum of their parts' gains, 1 of 3 is shown to gain less (`bp+co+m`), "
         "and 1 of 3 is shown to gain more (`co+m`). For the other one these runs do not decide: "
     )
-    assert f"± {found.loc['bp+co', 'excess'].half:.1f} points" in said
+    low, high = found.loc["bp+co", "excess"].low, found.loc["bp+co", "excess"].high
+    assert f"its interval reaches from {low:+.1f} to {high:+.1f} points".replace("-", "−") in said
+    assert said.endswith(", and 0 of 1 leave out zero before the correction.")
     one = found.loc["bp+co+m", "excess"]
     # The baseline counts twice here, not once per gain: (3 - 1)^2 / 5, and 3 parts and a whole.
     assert one.value == pytest.approx(-2)
@@ -127,6 +129,19 @@ def test_what_cannot_be_judged_says_why(by_technique):
     assert interactions.table(by_technique({"baseline": [80.0]})).empty
 
 
+def test_an_interval_without_zero_is_not_called_possible(by_technique):
+    # 0.3 points below the sum: one comparison alone excludes zero, four corrected ones do not.
+    runs = by_technique(
+        {"baseline": around(80, 5)}
+        | {part: around(83) for part in ("bp", "co", "m", "ls", "se")}
+        | {pair: around(85.7) for pair in ("bp+co", "bp+m", "bp+ls", "bp+se")}
+    )
+    found = interactions.table(runs)
+    assert set(found["verdict"]) == {"not resolved"}
+    assert all(one.high < 0 for one in found["excess"])
+    assert "and 4 of 4 leave out zero before the correction" in interactions.reading(found)
+
+
 def test_leave_one_out(by_technique):
     runs = by_technique(
         {"bp+co+m": around(86, 5), "co+m": around(83), "bp+m": around(86.01), "bp+co": around(87)}
@@ -138,7 +153,9 @@ def test_leave_one_out(by_technique):
     assert list(found["p"]) == pytest.approx(stats.holm([one.p for one in found["carries"]]))
     raw = scipy_stats.ttest_ind(around(86, 5), around(83), equal_var=False).pvalue
     assert found.loc["bp", "p"] == pytest.approx(3 * raw)
-    assert list(interactions.leave_one_out({**runs, "co+m": []}, FULL)["part"]) == []
+    # With a part that no run lacks, none of these is a rest of the whole.
+    whole = {**runs, FULL: runs["bp+co+m"]}
+    assert list(interactions.leave_one_out(whole, FULL)["part"]) == []
     lost = {**runs, "co+m": by_technique({"co+m": [83.0, None]})["co+m"]}
     assert interactions.leave_one_out(lost, "bp+co+m")["verdict"][0] == "diverged"
 

@@ -1,4 +1,4 @@
-"""Checks of the chapter on depth-wise convolutions."""
+"""Checks of the lesson on depth-wise convolutions."""
 
 import copy
 
