@@ -3,6 +3,7 @@
 import ast
 import builtins
 import importlib.util
+import json
 import re
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -246,12 +247,10 @@ def test_the_first_code_cell_is_the_one_that_installs(name):
     assert (first.id, first.metadata.tags) == ("setup", ["remove-cell"])
 
 
-@EVERY
-def test_the_minutes_to_read_are_those_of_what_there_is_to_read(name):
+def minutes(notebook):
     """200 words or 20 lines of visible code a minute, half a minute for a figure or a table."""
     words = lines = figures = 0
-    text = "".join(cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown")
-    for cell in NOTEBOOKS[name].cells:
+    for cell in notebook.cells:
         tags = set(cell.metadata.get("tags", []))
         if cell.cell_type == "code" and not tags & {"hide-input", "remove-cell", "parameters"}:
             lines += sum(bool(line.strip()) for line in cell.source.splitlines())
@@ -261,5 +260,19 @@ def test_the_minutes_to_read_are_those_of_what_there_is_to_read(name):
             figures += len(re.findall(r"glue:figure|:::\{table", prose))
             if exercises:
                 break
+    return words / 200 + lines / 20 + figures / 2
+
+
+@EVERY
+def test_the_minutes_to_read_are_those_of_what_there_is_to_read(name):
+    text = "".join(cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown")
     said = int(re.search(r"about (\d+) minutes to read", text)[1])
-    assert abs(said - (words / 200 + lines / 20 + figures / 2)) <= 2.5
+    assert abs(said - minutes(NOTEBOOKS[name])) <= 2.5
+
+
+def test_from_the_home_page_to_a_lesson_that_was_rerun_takes_half_an_hour():
+    home = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    words = len(re.findall(r"\w[\w'’-]*", home))
+    assert words / 200 + minutes(NOTEBOOKS["blurpool"]) <= 30
+    timed = json.loads((ROOT / "benchmarks" / "pages.json").read_text(encoding="utf-8"))
+    assert timed["pages"]["blurpool"]["quick"] <= 180  # seconds of waiting, as measured
