@@ -140,7 +140,8 @@ def compare(runs: dict[str, list[results.Run]], *, paper_too: bool = True) -> pd
             row["Difference"] = "–"
             if theirs and not any(run.diverged for run in group):
                 mean = stats.mean(results.accuracies(group)).value
-                row["Difference"] = f"{mean - theirs.accuracy:+.2f}".replace("-", "−")
+                apart = round(float(mean - theirs.accuracy), 2) + 0.0  # never -0.00
+                row["Difference"] = f"{apart:+.2f}".replace("-", "−")
             row["Agrees"] = agrees(theirs.accuracy, group) if theirs else "–"
         row["Parameters"] = f"{group[0].record['costs']['params']:,}"
         row["Runs"] = "one\N{NO-BREAK SPACE}run" if len(group) == 1 else str(len(group))

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from effcnn import stats, techniques
+from effcnn import families, stats, techniques
 from effcnn.chapter import Number, accuracy, agrees, minus, origin
 from effcnn.errors import UserError
 from effcnn.recipe import TITLES
@@ -28,8 +28,9 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
         runs: the runs of one net, by techniques; one of them is `baseline`.
         theirs: the paper's accuracies, by techniques.
     Returns: one row per entry of `runs`: `techniques`, `n`, `diverged`, `ours` and `gain` (an
-        Estimate each, None where a run diverged), `p` (after Holm's correction over the table),
-        `verdict`, `paper` and `paper_gain` (nan where the paper has no number).
+        Estimate each, None where a run diverged), `p` (after Holm's correction, see
+        `effcnn.families.corrected`), `verdict`, `paper` and `paper_gain` (nan where the paper has
+        no number).
     Raises: UserError if there is no baseline.
     """
     if BASELINE not in runs:
@@ -55,7 +56,9 @@ def gains(runs: dict[str, list[Run]], theirs: dict[str, float] | None = None) ->
             }
         )
     table = pd.DataFrame(rows)
-    table["p"] = stats.holm([gain.p if gain else math.nan for gain in table["gain"]])
+    others = [name for name in runs if name != BASELINE]
+    p = families.corrected([(runs[name], runs[BASELINE]) for name in others])
+    table["p"] = table["techniques"].map(dict(zip(others, p, strict=True)))
     table["verdict"] = [_verdict(row) for row in table.itertuples()]
     return table
 
@@ -119,14 +122,14 @@ def reading(table: pd.DataFrame, profile: str) -> str:
         )
     return (
         "A gain is the difference of two means, with Welch's 95% interval. It is called better or "
-        f"worse where its p-value, after Holm's correction for the table, is below {RESOLVED}. The "
-        "paper's number agrees where it lies in the interval that our runs predict for one further "
-        "run, in 95 of 100 cases."
+        "worse where its p-value, after Holm's correction over all that is compared in that table "
+        f"on that data set, is below {RESOLVED}. The paper's number agrees where it lies in the "
+        "interval that our runs predict for one further run, in 95 of 100 cases."
     )
 
 
 def advice(table: pd.DataFrame, seconds: dict[str, float]) -> str:
-    """Which techniques alone to try first, by resolved gain, and which not, as Markdown.
+    """Which techniques alone gained, by mean gain, and which did not, as Markdown.
 
     Args:
         table: of `gains`, for one net.
@@ -140,19 +143,27 @@ def advice(table: pd.DataFrame, seconds: dict[str, float]) -> str:
     alone.sort(key=lambda row: -row.gain.value if row.gain else math.inf)
     said = []
     for verdict, start in (
-        ("better", "Try, in this order:"),
+        ("better", "Try, by mean gain (whether that is their true order was not tested):"),
         ("not resolved", "Not resolved:"),
         ("worse", "Leave out:"),
     ):
         found = [
-            f"`{row.techniques}` ({row.gain.text('+')} points, "
-            f"{seconds[row.techniques] / seconds[BASELINE]:.1f}× the time of a step)"
+            f"`{row.techniques}` ({row.gain.text('+')} points, {_slower(row.techniques, seconds)})"
             for row in alone
             if row.verdict == verdict
         ]
         if found:
             said.append(f"{start} {', '.join(found)}.")
+    judged = ("better", "not resolved", "worse")
+    if other := [f"`{r.techniques}` ({r.verdict})" for r in alone if r.verdict not in judged]:
+        said.append(f"Without a verdict: {', '.join(other)}.")
     return " ".join(said) or "These runs cannot advise: no gain has an interval."
+
+
+def _slower(name: str, seconds: dict[str, float]) -> str:
+    """What a step costs, in words; a difference below a tenth is not to be read."""
+    ratio = seconds[name] / seconds[BASELINE]
+    return f"{ratio:.1f}× the time of a step" if ratio >= 1.1 else "hardly any time"
 
 
 def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
@@ -175,8 +186,10 @@ def resolves(runs: dict[str, dict[str, list[Run]]]) -> str:
     if not said:
         return "With one run per cell no gain can be told from chance."
     return (
-        f"Four of five single comparisons of so many runs find a true gain of this size: "
-        f"{', '.join(said)}. Smaller gains may be real and not show."
+        "How large must a gain be, so that four of five such comparisons find it (p below 5%)? "
+        f"If both cells scatter as the baseline's seeds do, {', '.join(said)}. A row that scatters "
+        "less needs a smaller gain; after Holm's correction all need a larger one. Smaller gains "
+        "may be real and not show."
     )
 
 

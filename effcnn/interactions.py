@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from effcnn import gains, stats
+from effcnn import families, gains, stats
 from effcnn.chapter import Number, origin
 from effcnn.gains import BASELINE, diverged
 from effcnn.results import Run, accuracies
@@ -128,8 +128,8 @@ def steps(runs: Runs, base: str) -> pd.DataFrame:
 
     Returns: one row per combination in `runs` that holds all of `base` and more: `techniques`,
         `added` (those beyond `base`), `gain` (an Estimate, None where a run diverged), `p` (after
-        Holm's correction over the rows) and `verdict` (better, worse, not resolved, one run, no
-        spread, diverged).
+        Holm's correction, see `effcnn.families.corrected`) and `verdict` (better, worse, not
+        resolved, one run, no spread, diverged).
     """
     known = set(base.split("+"))
     rows = []
@@ -139,7 +139,8 @@ def steps(runs: Runs, base: str) -> pd.DataFrame:
             row = {"techniques": name, "added": added, "gain": _gap(runs[name], runs[base])}
             rows.append(row)
     found = pd.DataFrame(rows, columns=["techniques", "added", "gain"])
-    return _judged(found, "gain", "better", "worse")
+    p = families.corrected([(runs[name], runs[base]) for name in found["techniques"]])
+    return _judged(found, "gain", "better", "worse", p)
 
 
 def leave_one_out(runs: Runs, full: str) -> pd.DataFrame:
@@ -185,9 +186,12 @@ def _gap(a: list[Run], b: list[Run]) -> stats.Estimate | None:
     return None if diverged(a) or diverged(b) else stats.difference(accuracies(a), accuracies(b))
 
 
-def _judged(found: pd.DataFrame, column: str, above: str, below: str) -> pd.DataFrame:
-    """With `p`, after Holm's correction over the rows, and `verdict` of the Estimates there."""
-    found["p"] = stats.holm([one.p if one else math.nan for one in found[column]])
+def _judged(
+    found: pd.DataFrame, column: str, above: str, below: str, p: list[float] | None = None
+) -> pd.DataFrame:
+    """With `p`, by default after Holm's correction over the rows, and `verdict` of Estimates."""
+    raw = [one.p if one else math.nan for one in found[column]]
+    found["p"] = stats.holm(raw) if p is None else p
     pairs = zip(found[column], found["p"], strict=True)
     found["verdict"] = [
         gains.called(one, p, above, below) if one else "diverged" for one, p in pairs

@@ -27,7 +27,8 @@ class Estimate:
     def text(self, sign: str = "") -> str:
         """`98.71 ± 0.12`, or `98.71` without an interval; `sign="+"` writes `+0.10` and `−0.10`."""
         interval = "" if math.isnan(self.half) else f" ± {self.half:.2f}"
-        return f"{self.value:{sign}.2f}{interval}".replace("-", "−")
+        value = round(float(self.value), 2) + 0.0  # never -0.00
+        return f"{value:{sign}.2f}{interval}".replace("-", "−")
 
     @property
     def lacks(self) -> str:

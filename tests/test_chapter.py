@@ -78,6 +78,8 @@ def test_comparison_counts_diverged_runs_and_gives_them_no_mean(shelf, record):
     assert second["Difference"] == "–"
     assert (third["Paper (%)"], third["Runs"]) == ("–", "one\N{NO-BREAK SPACE}run")
     assert "Paper (%)" not in chapter.compare({"mine": pictures}, paper_too=False)
+    same = [results.Run(one.folder, one.recipe, record(79.897)) for one in pictures]
+    assert chapter.compare({"cifar10-143k-dw": same})["Difference"][0] == "+0.00"
 
 
 def test_figures_label_their_axes_with_units_and_leave_pyplot():

@@ -119,6 +119,20 @@ def test_what_is_resolved_counts_the_runs_of_the_baseline(runs):
     assert "no gain can be told" in gains.resolves({"cifar10": {"baseline": runs["bp"][:1]}})
 
 
+def test_advice_names_every_technique_once_with_what_it_costs(runs):
+    table = gains.gains(runs, PAPER)
+    alone = [name for name in runs if name != "baseline" and "+" not in name]
+    seconds = {"baseline": 1.0} | dict.fromkeys(alone, 1.04) | {"bp": 1.52}
+    text = gains.advice(table, seconds)
+    assert all(text.count(f"`{name}` (") == 1 for name in alone)
+    assert "1.5× the time of a step" in text
+    assert "1.0×" not in text
+    single = {name: group[:1] for name, group in runs.items()}
+    text = gains.advice(gains.gains(single, PAPER), seconds)
+    assert text.startswith("Without a verdict: ")
+    assert text.count("(one run)") == len(alone)
+
+
 def test_a_row_at_half_the_epochs_says_so(runs):
     table = gains.gains({"baseline": runs["baseline"], "bp-half": runs["bp"]}, PAPER)
     assert gains.shown(table, runs | {"bp-half": runs["bp"]})["Techniques"][1] == (

@@ -85,6 +85,12 @@ def test_one_run_has_no_interval():
         assert math.isnan(one.low)
 
 
+def test_what_rounds_to_zero_has_no_minus():
+    assert stats.Estimate(-0.004, 0.1, 3).text("+") == "+0.00 ± 0.10"
+    assert stats.Estimate(-0.004, math.nan, 1).text() == "0.00"
+    assert stats.Estimate(-0.006, 0.1, 3).text("+") == "−0.01 ± 0.10"
+
+
 def test_equal_runs_have_no_interval_and_say_why():
     equal = [98.1] * 3  # NumPy gives them a spread of 1e-14
     assert np.std(equal, ddof=1) > 0
