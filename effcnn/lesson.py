@@ -73,12 +73,12 @@ def gave(short: str, found: Runs, profile: str = "published") -> pd.DataFrame:
                 "Our gain": chapter.minus(row.gain, group, base),
                 "Verdict": row.verdict,
                 "Paper's gain": gains.number(row.paper_gain, "+"),
-                "Parameters": f"{params[1] - params[0]:+,}",
+                "Params": f"{params[1] - params[0]:+,}",  # short: the table has to fit
                 "Runs": f"{len(group)}, {len(base)}",
             }
         )
     table = pd.DataFrame(rows)
-    return table.drop(columns="Parameters") if (table["Parameters"] == "+0").all() else table
+    return table.drop(columns="Params") if (table["Params"] == "+0").all() else table
 
 
 def cost(short: str, *, inference: bool = False) -> pd.DataFrame:

@@ -11,9 +11,11 @@ PAGE = """# Page
 | `mnist-25k` | <span class="measured" title="of 5 runs">98.44 ± 0.1</span> | 1.5 (1.4–1.6) | no |
 | a name | – | 1.7× | It falls, and nothing says why it does so. |
 
-| a |
+| CIFAR-10 |
 | :-- |
 | – |
+
+Of CIFAR-10.
 """
 
 
@@ -23,7 +25,9 @@ def tables(tmp_path, render):
     (tmp_path / "source" / "index.md").write_text(PAGE)
     out, warnings = render(tmp_path / "source", "effcnn.book_tables")
     assert warnings == ""
-    return re.findall(r"<table.*?</table>", (out / "index.html").read_text(), re.DOTALL)
+    html = (out / "index.html").read_text()
+    assert "Of CIFAR-10." in html
+    return re.findall(r"<table.*?</table>", html, re.DOTALL)
 
 
 def classes(row):
@@ -39,3 +43,8 @@ def test_columns_have_the_class_of_what_they_hold(tables):
 def test_a_column_of_dashes_is_short(tables):
     rows = re.findall(r"<tr.*?</tr>", tables[1], re.DOTALL)
     assert [classes(row) for row in rows] == [["short"]] * 2
+
+
+def test_the_name_of_a_data_set_does_not_break_in_a_head(tables):
+    assert "CIFAR\N{NON-BREAKING HYPHEN}10" in tables[1]
+    assert "CIFAR-10" not in tables[1]

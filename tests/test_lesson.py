@@ -59,14 +59,14 @@ def test_a_technique_on_both_nets(found):
     assert repr(digits["With `se` (%)"]) == "99.10 ± 0.25"
     assert repr(digits["Our gain"]) == "+1.00 ± 0.23"  # t(4) = 2.776
     assert (digits["Verdict"], digits["Paper's gain"]) == ("better", "+0.83")
-    assert (digits["Parameters"], digits["Runs"]) == ("+394", "3, 3")
+    assert (digits["Params"], digits["Runs"]) == ("+394", "3, 3")
     assert pictures["Verdict"] == "not resolved"
     assert "Here" in lesson.answer("se", found)
 
 
 def test_parameters_are_left_out_where_none_are_added_and_divergence_is_told(found):
     digits, pictures = lesson.gave("bp", found).to_dict("records")
-    assert "Parameters" not in digits
+    assert "Params" not in digits
     assert digits["Verdict"] == "not resolved"
     assert repr(pictures["With `bp` (%)"]) == "diverged 1 of 2"
     assert (pictures["Our gain"], pictures["Verdict"]) == ("–", "diverged")
